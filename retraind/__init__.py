@@ -1,0 +1,1 @@
+"""What every process shares: configuration, predictions store, ledger, audit log, queue, alerts."""

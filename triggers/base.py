@@ -1,0 +1,48 @@
+"""What every trigger is: validated settings that state their needs, judge evidence and say when to look next."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from datetime import datetime
+from enum import StrEnum
+from typing import Any, ClassVar
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from triggers.evidence import Evidence, ModelFacts, Request
+from triggers.quantities import Duration
+from triggers.verdict import Verdict
+
+
+class Action(StrEnum):
+    """What a firing leads to."""
+
+    RETRAIN = "retrain"  # a job is requested
+    PROPOSE = "propose"  # an alert asks a person to start a job
+    NOTIFY = "notify"  # an alert only
+    NONE = "none"  # nothing by itself: the trigger is a member of an `all` or `any`
+
+
+class Trigger(BaseModel, ABC):
+    """The settings of one trigger, and its rule. Pure: equal arguments give equal answers."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    wakes_on_rows: ClassVar[bool] = False  # True: with nothing new in the store a look is not worth making
+    wakes_on_files: ClassVar[bool] = False  # True: a file change brings the next look forward
+
+    action: Action = Field(default=Action.RETRAIN, description="What a firing leads to.")
+    look_every: Duration | None = Field(
+        default=None, description="Time between looks; by default what suits the trigger."
+    )
+
+    def requests(self, facts: ModelFacts, state: Mapping[str, Any], now: datetime) -> Mapping[str, Request]:
+        """The evidence that a look at `now` needs, under names of the trigger's own. Empty: none."""
+        return {}
+
+    @abstractmethod
+    def evaluate(self, evidence: Evidence, now: datetime) -> Verdict:
+        """The verdict on `evidence` at `now` (aware UTC)."""
+
+    @abstractmethod
+    def next_look(self, facts: ModelFacts, state: Mapping[str, Any], now: datetime) -> datetime | None:
+        """When to look next, after `now`. None: only when woken, or never (a schedule with no instants left)."""
