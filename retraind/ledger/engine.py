@@ -1,0 +1,64 @@
+"""Opens the ledger's database: the one place that knows how SQLite and Postgres differ."""
+
+import sqlite3
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, Engine, create_engine, event, make_url
+from sqlalchemy.exc import ArgumentError, NoSuchModuleError
+
+from retraind.errors import ConfigurationError
+
+BUSY_SECONDS = 30.0
+WRITE = "retraind_write"  # execution option of a connection that is going to write
+
+
+def open_engine(url: str) -> Engine:
+    """An engine for `url` (sqlite:///PATH or postgresql+psycopg://...).
+
+    Raises ConfigurationError for a URL of another kind.
+    """
+    try:
+        parsed = make_url(url)
+    except ArgumentError:
+        raise ConfigurationError(f"ledger: {url!r} is not a database URL; write sqlite:///PATH") from None
+    if parsed.drivername == "sqlite":
+        return _sqlite(parsed)
+    if parsed.drivername in {"postgresql", "postgresql+psycopg"}:
+        return _postgres(parsed.set(drivername="postgresql+psycopg"))
+    raise ConfigurationError(
+        f"ledger: {parsed.drivername!r} is not a ledger; write sqlite:///PATH or postgresql+psycopg://USER@HOST/NAME"
+    ) from NoSuchModuleError(parsed.drivername)
+
+
+def _sqlite(url: Any) -> Engine:
+    Path(url.database or "").parent.mkdir(parents=True, exist_ok=True)
+    engine = create_engine(url, connect_args={"timeout": BUSY_SECONDS, "check_same_thread": False})
+
+    @event.listens_for(engine, "connect")
+    def _prepare(connection: sqlite3.Connection, _record: object) -> None:
+        connection.isolation_level = None  # transactions are begun below, not by the driver's guess
+        for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
+            connection.execute(f"PRAGMA {pragma}")
+
+    @event.listens_for(engine, "begin")
+    def _begin(connection: Connection) -> None:
+        # A writer takes the lock at once: a read lock that must grow later fails with BUSY at any moment.
+        immediate = connection.get_execution_options().get(WRITE, False)
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if immediate else "BEGIN")
+
+    return engine
+
+
+def _postgres(url: Any) -> Engine:
+    return create_engine(
+        url,
+        pool_pre_ping=True,
+        pool_size=5,
+        max_overflow=10,
+        connect_args={
+            "connect_timeout": 5,
+            "application_name": "retraind",
+            "options": "-c lock_timeout=30s -c statement_timeout=60s -c idle_in_transaction_session_timeout=60s",
+        },
+    )

@@ -1,0 +1,73 @@
+"""Named leases (the leading daemon, a model's convergence) and the processes that are alive."""
+
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Connection, delete, or_, select, update
+
+from retraind.errors import LeaseLost
+from retraind.ledger import tables
+from retraind.ledger.ledger import Transaction
+from retraind.ledger.rows import insert_if_absent, upsert
+
+_leases = tables.leases
+_processes = tables.processes
+LEADER = "leader"
+
+
+def acquire(transaction: Transaction, name: str, owner: str, length: timedelta) -> int | None:
+    """Takes the lease, or keeps it. Returns its fencing token, or None while another owner's lease is live."""
+    insert_if_absent(transaction, _leases, {"name": name, "owner": None, "token": 0, "until": None})
+    row = transaction.connection.execute(
+        update(_leases)
+        .where(
+            _leases.c.name == name,
+            or_(_leases.c.owner.is_(None), _leases.c.until <= transaction.now),
+        )
+        .values(owner=owner, token=_leases.c.token + 1, until=transaction.now + length)
+        .returning(_leases.c.token)
+    ).one_or_none()
+    return None if row is None else int(row.token)
+
+
+def renew(transaction: Transaction, name: str, token: int, length: timedelta) -> None:
+    """Extends the lease. Raises LeaseLost when another has taken it."""
+    held = transaction.connection.execute(
+        update(_leases)
+        .where(_leases.c.name == name, _leases.c.token == token, _leases.c.owner.is_not(None))
+        .values(until=transaction.now + length)
+    ).rowcount
+    if not held:
+        raise LeaseLost(f"the lease {name!r} was taken by another process")
+
+
+def release(transaction: Transaction, name: str, token: int) -> None:
+    """Gives the lease back at once; nothing happens when it was lost already."""
+    transaction.connection.execute(
+        update(_leases).where(_leases.c.name == name, _leases.c.token == token).values(owner=None, until=None)
+    )
+
+
+def holder(connection: Connection, name: str) -> Any:
+    """The lease's row (owner, token, until), or None."""
+    return connection.execute(select(_leases).where(_leases.c.name == name)).one_or_none()
+
+
+def beat(transaction: Transaction, identity: str, kind: str, host: str, pid: int, started_at: datetime) -> None:
+    """Notes that a process is alive."""
+    values = {"kind": kind, "host": host, "pid": pid, "started_at": started_at, "seen_at": transaction.now}
+    upsert(transaction, _processes, {"id": identity}, values)
+
+
+def gone(transaction: Transaction, identity: str) -> None:
+    """Forgets a process that stops in good order."""
+    transaction.connection.execute(delete(_processes).where(_processes.c.id == identity))
+
+
+def forget_silent(transaction: Transaction, before: datetime) -> None:
+    """Forgets processes that have not been heard of since `before`."""
+    transaction.connection.execute(delete(_processes).where(_processes.c.seen_at < before))
+
+
+def processes(connection: Connection) -> list[Any]:
+    return list(connection.execute(select(_processes).order_by(_processes.c.kind, _processes.c.started_at)))

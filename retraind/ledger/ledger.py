@@ -1,0 +1,121 @@
+"""The ledger: retraind's one source of truth. Every change and its events are one transaction.
+
+Whoever commits, daemon, worker or command, then lets the audit log catch up.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, Engine, insert, select, update
+from sqlalchemy.exc import DBAPIError, OperationalError
+
+from retraind.clock import Clock, SystemClock
+from retraind.errors import LedgerError
+from retraind.events import EVENTS
+from retraind.ledger import tables
+from retraind.ledger.chain import digest, plain, record_of
+from retraind.ledger.engine import WRITE, open_engine
+from retraind.ledger.schema import ensure_schema
+
+
+class Transaction:
+    """One write transaction: a connection, the instant it happens at, and who does it."""
+
+    def __init__(self, connection: Connection, now: datetime, actor: str) -> None:
+        self.connection = connection
+        self.now = now
+        self.actor = actor
+        self._events: list[dict[str, Any]] = []
+
+    def event(self, name: str, *, model: str | None = None, job: str | None = None, data: Mapping[str, Any]) -> None:
+        """Records an event, to be committed with the change it tells of."""
+        if name not in EVENTS:
+            raise KeyError(name)
+        self._events.append(
+            {"time": self.now, "event": name, "model": model, "job": job, "actor": self.actor, "data": plain(data)}
+        )
+
+    def append_events(self) -> bool:
+        """Chains and writes what was recorded. True when there was anything.
+
+        Comes last in the transaction: the chain's row is the one lock that all writers share, so
+        that commit order is seq order on Postgres too, and it is held as shortly as can be.
+        """
+        if not self._events:
+            return False
+        head = self.connection.execute(select(tables.chain).with_for_update()).one()
+        seq, prev = head.seq, head.hash
+        for event in self._events:
+            seq += 1
+            event |= {"seq": seq, "prev": prev}
+            prev = event["hash"] = digest(record_of(event))
+        self.connection.execute(insert(tables.events), self._events)
+        self.connection.execute(update(tables.chain).values(seq=seq, hash=prev))
+        return True
+
+
+class Ledger:
+    """Opened once per process. `after_commit` is called after each commit that wrote events; it must not raise."""
+
+    def __init__(self, engine: Engine, clock: Clock, after_commit: Callable[[], None] = lambda: None) -> None:
+        self.engine = engine
+        self.clock = clock
+        self.after_commit = after_commit
+
+    @classmethod
+    def open(cls, url: str, clock: Clock | None = None) -> "Ledger":
+        """Opens, and creates or migrates where needed.
+
+        Raises ConfigurationError for a bad URL, LedgerError for a database that does not answer or
+        has a schema this version does not know.
+        """
+        engine = open_engine(url)
+        with _translated(url):
+            ensure_schema(engine)
+        return cls(engine, clock or SystemClock())
+
+    @contextmanager
+    def read(self) -> Iterator[Connection]:
+        """A read transaction: one consistent snapshot on SQLite, statement by statement on Postgres."""
+        with _translated(str(self.engine.url)), self.engine.connect() as connection, connection.begin():
+            yield connection
+
+    @contextmanager
+    def write(self, actor: str) -> Iterator[Transaction]:
+        """A write transaction by `actor` (`daemon`, `worker:HOST:PID`, `user:NAME`), committed at the end.
+
+        Raises LedgerError when the database does not answer; then nothing was committed, or the
+        commit's answer was lost and the next look at the ledger tells.
+        """
+        with _translated(str(self.engine.url)), self.engine.connect() as plain_connection:
+            connection = plain_connection.execution_options(**{WRITE: True})
+            with connection.begin():
+                transaction = Transaction(connection, self.clock.now(), actor)
+                yield transaction
+                told = transaction.append_events()
+        if told:
+            self.after_commit()
+
+    def close(self) -> None:
+        self.engine.dispose()
+
+
+@contextmanager
+def _translated(url: str) -> Iterator[None]:
+    try:
+        yield
+    except (OperationalError, DBAPIError) as error:
+        if isinstance(error, OperationalError) or error.connection_invalidated:
+            raise LedgerError(
+                f"the ledger {_without_password(url)} does not answer: {str(error.orig).strip()}; "
+                "check that its directory or server is there and try again"
+            ) from error
+        raise
+
+
+def _without_password(url: str) -> str:
+    from sqlalchemy import make_url  # noqa: PLC0415
+
+    return make_url(url).render_as_string(hide_password=True)

@@ -1,0 +1,128 @@
+"""Every look at a trigger: its answer, what was decided, and the state it carries to the next."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, delete, insert, select, update
+
+from retraind.ledger import tables
+from retraind.ledger.ledger import Transaction
+from retraind.ledger.rows import FromRow, insert_if_absent, upsert
+from triggers.verdict import Verdict
+
+_triggers = tables.triggers
+_looks = tables.looks
+_fires = tables.fires
+RECENT_LOOKS = 100  # as many as confirmations can ask for
+
+
+@dataclass(frozen=True)
+class TriggerRecord(FromRow):
+    """What the ledger keeps of one trigger. None: not yet."""
+
+    model: str
+    trigger: str
+    state: Mapping[str, Any] | None
+    last_look_at: datetime | None
+    outcome: str | None
+    sentence: str | None
+    decision: str | None
+    next_look_at: datetime | None
+    fired_at: datetime | None
+    recent: list[str] | None
+    armed: bool
+    quiet_looks: int
+    errors: int
+
+
+def record(connection: Connection, model: str, trigger: str) -> TriggerRecord:
+    """The trigger's record; an empty one before its first look."""
+    query = select(_triggers).where(_triggers.c.model == model, _triggers.c.trigger == trigger)
+    row = connection.execute(query).one_or_none()
+    if row is None:
+        return TriggerRecord(model, trigger, *[None] * 8, armed=True, quiet_looks=0, errors=0)
+    return TriggerRecord.of(row)
+
+
+def records(connection: Connection, model: str | None = None) -> list[TriggerRecord]:
+    query = select(_triggers).order_by(_triggers.c.model, _triggers.c.trigger)
+    if model is not None:
+        query = query.where(_triggers.c.model == model)
+    return [TriggerRecord.of(row) for row in connection.execute(query)]
+
+
+def save(transaction: Transaction, model: str, trigger: str, values: Mapping[str, Any]) -> None:
+    """Sets columns of the trigger's record."""
+    upsert(transaction, _triggers, {"model": model, "trigger": trigger}, values)
+
+
+def keep(transaction: Transaction, model: str, trigger: str, verdict: Verdict, decision: str, job: str | None) -> None:
+    """Keeps the look with its numbers and its answer."""
+    transaction.connection.execute(
+        insert(_looks).values(
+            model=model,
+            trigger=trigger,
+            at=transaction.now,
+            outcome=verdict.outcome,
+            sentence=verdict.sentence,
+            numbers=dict(verdict.numbers),
+            decision=decision,
+            job=job,
+        )
+    )
+
+
+def latest(connection: Connection, model: str, trigger: str | None = None, limit: int = 20) -> list[Any]:
+    """The newest looks, newest first."""
+    query = select(_looks).where(_looks.c.model == model).order_by(_looks.c.id.desc()).limit(limit)
+    if trigger is not None:
+        query = query.where(_looks.c.trigger == trigger)
+    return list(connection.execute(query))
+
+
+def prune(transaction: Transaction, before: datetime) -> int:
+    """Forgets looks older than `before`; returns how many."""
+    return transaction.connection.execute(delete(_looks).where(_looks.c.at < before)).rowcount
+
+
+def fire(transaction: Transaction, model: str, trigger: str, verdict: Verdict, *, role: str, job: str | None) -> bool:
+    """Records a firing with the job it belongs to. False when a firing with this key was recorded before."""
+    values = {
+        "model": model,
+        "trigger": trigger,
+        "key": verdict.key,
+        "at": transaction.now,
+        "sentence": verdict.sentence,
+        "numbers": dict(verdict.numbers),
+        "role": role,
+        "job": job,
+    }
+    return insert_if_absent(transaction, _fires, values)
+
+
+def known_key(connection: Connection, model: str, trigger: str, key: str) -> bool:
+    """True when a firing of this key was recorded."""
+    query = select(_fires.c.id).where(_fires.c.model == model, _fires.c.trigger == trigger, _fires.c.key == key)
+    return connection.execute(query).first() is not None
+
+
+def waiting(connection: Connection, model: str) -> list[Any]:
+    """Firings that wait for the model's open job to end, or for a hold to pass, oldest first."""
+    query = select(_fires).where(_fires.c.model == model, _fires.c.role == "waiting").order_by(_fires.c.id)
+    return list(connection.execute(query))
+
+
+def adopt(transaction: Transaction, model: str, job: str) -> None:
+    """Gives all waiting firings to `job`."""
+    transaction.connection.execute(
+        update(_fires).where(_fires.c.model == model, _fires.c.role == "waiting").values(job=job, role="cause")
+    )
+
+
+def drop_waiting(transaction: Transaction, model: str) -> int:
+    """Marks waiting firings as skipped; returns how many."""
+    return transaction.connection.execute(
+        update(_fires).where(_fires.c.model == model, _fires.c.role == "waiting").values(role="skipped")
+    ).rowcount

@@ -1,0 +1,177 @@
+"""A worker's side of a job: claim it, do its stages, and commit nothing once the lease is lost.
+
+Every write here carries the fencing token in the statement that writes: a worker whose lease was
+taken changes no row and is told so by LeaseLost.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Connection, select, update
+
+from retraind.errors import FailureKind, LeaseLost
+from retraind.ledger import tables
+from retraind.ledger.ledger import Transaction
+from retraind.ledger.rows import Job, Version, insert_if_absent, upsert
+from retraind.states import CLAIMABLE_STATES, STAGES, JobState, Stage
+
+_jobs = tables.jobs
+_stages = tables.stages
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A job held under a lease. `done` maps each finished stage to its result; `next` is None when all are done."""
+
+    job: Job
+    owner: str
+    token: int
+    done: Mapping[Stage, Mapping[str, Any]]
+
+    @property
+    def next(self) -> Stage | None:
+        return next((stage for stage in STAGES if stage not in self.done), None)
+
+
+def claim(transaction: Transaction, job_id: str, owner: str, lease: timedelta) -> Claim | None:
+    """Takes the job. None when there is nothing to take: unknown, ended, held by a live lease, or waiting."""
+    row = transaction.connection.execute(select(_jobs).where(_jobs.c.id == job_id).with_for_update()).one_or_none()
+    if row is None or not _may_be_claimed(row, transaction.now):
+        return None
+    state = row.state if row.state == JobState.DEPLOYING else JobState.RUNNING
+    taken = transaction.connection.execute(
+        update(_jobs)
+        .where(_jobs.c.id == job_id, _jobs.c.lease_token == row.lease_token)
+        .values(
+            state=state,
+            lease_owner=owner,
+            lease_token=row.lease_token + 1,
+            lease_until=transaction.now + lease,
+            updated_at=transaction.now,
+        )
+        .returning(_jobs)
+    ).one_or_none()
+    if taken is None:
+        return None
+    job = Job.of(taken)
+    if row.lease_owner is not None:
+        data = {"worker": owner, "lost": row.lease_owner}
+        transaction.event("job.recovered", model=job.model, job=job.id, data=data)
+    elif row.state in {JobState.REQUESTED, JobState.QUEUED}:
+        transaction.event("job.started", model=job.model, job=job.id, data={"worker": owner})
+    return Claim(job, owner, job.lease_token, done_stages(transaction.connection, job_id))
+
+
+def _may_be_claimed(row: Any, now: datetime) -> bool:
+    return (
+        row.state in CLAIMABLE_STATES
+        and (row.lease_until is None or row.lease_until <= now)
+        and (row.not_before is None or row.not_before <= now)
+    )
+
+
+def done_stages(connection: Connection, job_id: str) -> dict[Stage, Mapping[str, Any]]:
+    query = select(_stages).where(_stages.c.job == job_id, _stages.c.state == "succeeded")
+    return {Stage(row.stage): row.result or {} for row in connection.execute(query)}
+
+
+def stages_of(connection: Connection, job_id: str) -> list[Any]:
+    """The job's stage rows in the order of their beginning."""
+    return list(connection.execute(select(_stages).where(_stages.c.job == job_id).order_by(_stages.c.started_at)))
+
+
+def hold(transaction: Transaction, held: Claim, **values: Any) -> Job:
+    """Sets columns of the job under its lease, and returns it as it is now. Raises LeaseLost."""
+    row = transaction.connection.execute(
+        update(_jobs)
+        .where(_jobs.c.id == held.job.id, _jobs.c.lease_token == held.token, _jobs.c.lease_owner == held.owner)
+        .values(updated_at=transaction.now, **values)
+        .returning(_jobs)
+    ).one_or_none()
+    if row is None:
+        raise LeaseLost(f"the lease on job {held.job.id} was taken from {held.owner}; it commits nothing more")
+    return Job.of(row)
+
+
+def renew(transaction: Transaction, held: Claim, lease: timedelta) -> Job:
+    """A heartbeat. Raises LeaseLost."""
+    return hold(transaction, held, lease_until=transaction.now + lease)
+
+
+def release(transaction: Transaction, held: Claim, **values: Any) -> None:
+    """Gives the lease back; the next stage is another message. Raises LeaseLost."""
+    hold(transaction, held, lease_owner=None, lease_until=None, published_at=None, **values)
+
+
+def begin_stage(transaction: Transaction, held: Claim, stage: Stage) -> int:
+    """Records the beginning of an attempt and returns its number, from 1. Raises LeaseLost."""
+    hold(transaction, held, not_before=None)
+    key = {"job": held.job.id, "stage": stage}
+    query = select(_stages.c.attempt).where(_stages.c.job == held.job.id, _stages.c.stage == stage)
+    attempt = (transaction.connection.execute(query).scalar() or 0) + 1
+    values = {
+        "state": "running",
+        "attempt": attempt,
+        "worker": held.owner,
+        "started_at": transaction.now,
+        "ended_at": None,
+        "result": None,
+        "error": None,
+    }
+    upsert(transaction, _stages, key, values)
+    data = {"stage": stage, "attempt": attempt, "worker": held.owner}
+    transaction.event("stage.started", model=held.job.model, job=held.job.id, data=data)
+    return attempt
+
+
+def succeed(transaction: Transaction, held: Claim, stage: Stage, result: Mapping[str, Any], **values: Any) -> Job:
+    """Commits a stage's result, and what it says of the job. Raises LeaseLost."""
+    job = hold(transaction, held, **values)
+    started = _end_stage(transaction, held, stage, state="succeeded", result=dict(result))
+    seconds = (transaction.now - started).total_seconds()
+    data = {"stage": stage, "seconds": seconds, "result": result}
+    transaction.event("stage.succeeded", model=job.model, job=job.id, data=data)
+    return job
+
+
+def fail(
+    transaction: Transaction, held: Claim, stage: Stage, error: str, kind: FailureKind, retry_at: datetime | None
+) -> Job:
+    """Commits a stage's failure; with `retry_at` the job waits until then and is tried again. Raises LeaseLost."""
+    job = hold(transaction, held, not_before=retry_at)
+    _end_stage(transaction, held, stage, state="failed", error=error)
+    data = {"stage": stage, "kind": kind, "error": error, "retry_at": retry_at}
+    transaction.event("stage.failed", model=job.model, job=job.id, data=data)
+    return job
+
+
+def hand_over(transaction: Transaction, held: Claim, stage: Stage) -> None:
+    """Gives the job back unfinished, because this worker was asked to stop; the attempt does not count."""
+    release(transaction, held)
+    transaction.connection.execute(
+        update(_stages)
+        .where(_stages.c.job == held.job.id, _stages.c.stage == stage)
+        .values(state="interrupted", ended_at=transaction.now, attempt=_stages.c.attempt - 1)
+    )
+    transaction.event("job.interrupted", model=held.job.model, job=held.job.id, data={"stage": stage})
+
+
+def record_version(transaction: Transaction, held: Claim, version: Version) -> None:
+    """Records a registered model version, once per job. Raises LeaseLost."""
+    hold(transaction, held, version=version.version)
+    fresh = insert_if_absent(transaction, tables.versions, vars(version))
+    if fresh:
+        data = {"version": version.version, "uri": version.uri, "metrics": version.metrics}
+        transaction.event("model.registered", model=version.model, job=version.job, data=data)
+
+
+def _end_stage(transaction: Transaction, held: Claim, stage: Stage, **values: Any) -> datetime:
+    started: datetime = transaction.connection.execute(
+        update(_stages)
+        .where(_stages.c.job == held.job.id, _stages.c.stage == stage)
+        .values(ended_at=transaction.now, **values)
+        .returning(_stages.c.started_at)
+    ).scalar_one()
+    return started

@@ -1,0 +1,16 @@
+"""The names under which daemon, command and workers wake each other.
+
+A message is only a wake-up: it carries an id and no state, may be lost, doubled, late or forged, and
+whoever receives it asks the ledger what there is to do.
+"""
+
+from retraind.states import Stage
+
+PREFIX = "retraind."
+CONVERGE = PREFIX + "converge"
+DEFAULT_QUEUE = "retraind"
+
+
+def stage_task(stage: Stage) -> str:
+    """The Celery task that advances a job through `stage`; its one argument is the job's id."""
+    return PREFIX + str(stage)
