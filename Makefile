@@ -4,7 +4,7 @@
 
 VENV   := .venv
 BIN    := $(VENV)/bin
-PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet
+PIP    := $(BIN)/python -m pip --disable-pip-version-check -qq
 TOOLS  := build/tools
 UV     := 0.13.8
 PYTHON ?=
@@ -25,7 +25,7 @@ demo: $(VENV)/run.stamp
 	@$(BIN)/retraind demo
 
 test: $(VENV)/dev.stamp
-	@$(BIN)/python -m pytest --quiet -n $(JOBS)
+	@$(BIN)/python -m pytest -n $(JOBS)
 
 check: lint unit
 
@@ -75,7 +75,7 @@ COMPILE = $(TOOLS)/bin/uv pip compile --quiet --universal --python-version 3.11 
 
 $(TOOLS)/uv-$(UV).stamp: | $(BIN)/python
 	@$(BIN)/python -m venv --clear $(TOOLS)
-	@$(TOOLS)/bin/python -m pip --disable-pip-version-check --quiet install uv==$(UV)
+	@$(TOOLS)/bin/python -m pip --disable-pip-version-check -qq install uv==$(UV)
 	@touch $@
 
 lock: $(TOOLS)/uv-$(UV).stamp
