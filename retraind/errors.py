@@ -8,6 +8,7 @@
     ├── LedgerError               the ledger cannot be opened or is of another schema version
     ├── Conflict                  somebody else won, or the state does not allow it (exit 1)
     │   └── LeaseLost             this process's lease was taken: it may commit nothing more
+    ├── Interrupted               a stage was asked to stop, and did (cancelled, shutting down, lease lost)
     ├── AuditUnwritable           the audit log cannot be written; the events stand in the ledger
     └── StageError                a stage of a job failed, by kind
         ├── TransientFailure      a retry may help (network, broker, MLflow, a killed child)
@@ -51,6 +52,10 @@ class Conflict(RetraindError):
 
 class LeaseLost(Conflict):
     """The lease was taken by another process; nothing may be committed under it."""
+
+
+class Interrupted(RetraindError):
+    """A stage was asked to stop and did; what it had under way is gone. Whoever asked knows what comes next."""
 
 
 class AuditUnwritable(RetraindError):

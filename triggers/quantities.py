@@ -68,6 +68,14 @@ def parse_size(value: object) -> int:
     return int(float(match[1]) * _UNIT_BYTES[match[2]])
 
 
+def format_size(value: int) -> str:
+    """`value` bytes for people, in the largest binary unit that is at least 1: `512MiB`, `1.5GiB`."""
+    for unit in ("TiB", "GiB", "MiB", "KiB"):
+        if value >= _UNIT_BYTES[unit]:
+            return f"{value / _UNIT_BYTES[unit]:.1f}".removesuffix(".0") + unit
+    return f"{value}B"
+
+
 @dataclass(frozen=True)
 class Rate:
     """So many events in so much time: the false-alarm budget `1 per 90d`."""
@@ -103,7 +111,9 @@ Duration = Annotated[
     timedelta,
     BeforeValidator(parse_duration),
     PlainSerializer(format_duration),
-    WithJsonSchema({"type": "string", "pattern": r"^(\d+(\.\d+)?(ms|s|m|h|d|w)\s*)+$", "examples": ["30s", "6h", "7d"]}),
+    WithJsonSchema(
+        {"type": "string", "pattern": r"^(\d+(\.\d+)?(ms|s|m|h|d|w)\s*)+$", "examples": ["30s", "6h", "7d"]}
+    ),
 ]
 Size = Annotated[
     int,
