@@ -1,0 +1,101 @@
+"""The one home of Celery's configuration, and of publishing: messages are wake-ups and carry ids only.
+
+`announce` is called after the ledger's commit by whoever committed; what it cannot publish, the
+daemon's reconciler publishes again.
+"""
+
+from typing import Any
+
+from retraind.broker import broker_url
+from retraind.config.settings import Settings
+from retraind.errors import BrokerUnreachable
+from retraind.ledger import Ledger, jobs, work
+from retraind.messages import CONVERGE, DEFAULT_QUEUE, stage_task
+from retraind.states import Stage
+
+
+def celery_app(settings: Settings, *, publisher: bool) -> Any:
+    """A Celery application on the configured broker.
+
+    Messages are acknowledged at once and results are not kept, so that neither the visibility
+    timeout nor a result backend matters: the ledger owns time and results. A `publisher` gives up
+    soon, because the reconciler will try again; a worker keeps trying to connect.
+    """
+    from celery import Celery  # noqa: PLC0415  # a tenth of a second that `status` need not spend
+
+    app = Celery("retraind")
+    url = broker_url(settings)
+    transport: dict[str, Any] = {"health_check_interval": 25, "retry_on_timeout": False}
+    transport |= {"socket_timeout": 5 if publisher else 30, "socket_connect_timeout": 3}
+    if not url.startswith("redis+socket"):
+        transport["socket_keepalive"] = True
+    app.conf.update(
+        broker_url=url,
+        broker_transport_options=transport,
+        broker_connection_retry_on_startup=True,
+        broker_connection_max_retries=None,
+        accept_content=["json"],
+        task_serializer="json",
+        result_accept_content=["json"],
+        result_backend=None,
+        task_ignore_result=True,
+        task_acks_late=False,
+        task_default_queue=DEFAULT_QUEUE,
+        task_create_missing_queues=True,
+        task_send_sent_event=True,
+        worker_prefetch_multiplier=1,
+        worker_disable_prefetch=True,
+        worker_cancel_long_running_tasks_on_connection_loss=False,
+        worker_send_task_events=True,
+        worker_hijack_root_logger=False,
+        worker_max_tasks_per_child=200,
+        worker_concurrency=settings.workers.concurrency,
+        enable_utc=True,
+        timezone="UTC",
+    )
+    return app
+
+
+class Queue:
+    """Publishes wake-ups. Opened once per process."""
+
+    def __init__(self, settings: Settings, ledger: Ledger) -> None:
+        self.settings = settings
+        self.ledger = ledger
+        self._app: Any = None
+
+    def announce(self, job_id: str, actor: str) -> None:
+        """Wakes a worker for the job's next stage. Does nothing for a job that needs none.
+
+        Raises BrokerUnreachable; the job then stays as it is and is announced again later.
+        """
+        with self.ledger.read() as connection:
+            job = jobs.get(connection, job_id)
+            done = work.done_stages(connection, job_id)
+        if job is None or not job.is_open:
+            return
+        stage = next((stage for stage in Stage if stage not in done), Stage.DEPLOY)
+        self._send(stage_task(stage), job_id, self._queue_of(job.model, stage))
+        with self.ledger.write(actor) as transaction:
+            jobs.announced(transaction, job_id)
+
+    def converge(self, model: str) -> None:
+        """Wakes a worker to make every target of `model` show what the ledger says. Raises BrokerUnreachable."""
+        self._send(CONVERGE, model, DEFAULT_QUEUE)
+
+    def _queue_of(self, model: str, stage: Stage) -> str:
+        configured = self.settings.models.get(model)
+        if configured is None or stage is not Stage.TRAIN:
+            return DEFAULT_QUEUE
+        return configured.training.queue or DEFAULT_QUEUE
+
+    def _send(self, task: str, argument: str, queue: str) -> None:
+        if self._app is None:
+            self._app = celery_app(self.settings, publisher=True)
+        try:
+            self._app.send_task(task, args=[argument], queue=queue, retry=False)
+        except (OSError, self._app.connection_for_write().connection_errors) as error:
+            raise BrokerUnreachable(
+                f"the broker does not answer ({error}); the work is safe in the ledger and is announced "
+                "again once it does"
+            ) from error
