@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any, ClassVar
 
@@ -30,18 +30,29 @@ class Trigger(BaseModel, ABC):
     wakes_on_rows: ClassVar[bool] = False  # True: with nothing new in the store a look is not worth making
     wakes_on_files: ClassVar[bool] = False  # True: a file change brings the next look forward
 
+    type: str = Field(description="Which kind of trigger this is.")  # each class narrows it to one literal
     action: Action = Field(default=Action.RETRAIN, description="What a firing leads to.")
     look_every: Duration | None = Field(
         default=None, description="Time between looks; by default what suits the trigger."
     )
 
-    def requests(self, facts: ModelFacts, state: Mapping[str, Any], now: datetime) -> Mapping[str, Request]:
+    def requests(
+        self,
+        facts: ModelFacts,  # noqa: ARG002 what a subclass may read
+        state: Mapping[str, Any],  # noqa: ARG002
+        now: datetime,  # noqa: ARG002
+    ) -> Mapping[str, Request]:
         """The evidence that a look at `now` needs, under names of the trigger's own. Empty: none."""
         return {}
 
+    def cadence(self) -> timedelta:
+        """Time between looks that nothing brings forward: `look_every`, or what suits the trigger."""
+        return self.look_every or timedelta(minutes=1)
+
     @abstractmethod
     def evaluate(self, evidence: Evidence, now: datetime) -> Verdict:
-        """The verdict on `evidence` at `now` (aware UTC)."""
+        """The verdict on `evidence` at `now` (aware UTC). What the evidence makes impossible to judge is a verdict
+        `error` with its sentence, not an exception."""
 
     @abstractmethod
     def next_look(self, facts: ModelFacts, state: Mapping[str, Any], now: datetime) -> datetime | None:

@@ -7,7 +7,7 @@ trigger then judges the answers. Third-party triggers use the same requests.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Literal
 
 from triggers.verdict import Outcome
@@ -23,6 +23,8 @@ class ModelFacts:
     version: str | None  # the deployed version; None: nothing deployed yet
     deployed_at: datetime | None
     gate_metrics: Mapping[str, float]  # the deployed version's figures on its holdout; empty: none
+    features: tuple[str, ...] = ()  # the store's feature names, as configured
+    label_delay: timedelta | None = None  # how long actuals take to arrive; younger rows are not judged. None: no time
 
 
 @dataclass(frozen=True)
@@ -135,15 +137,7 @@ class Member:
     fired_at: datetime | None
 
 
-Request = (
-    CountRequest
-    | TallyRequest
-    | RowsRequest
-    | TrainingRequest
-    | TableFileRequest
-    | FilesRequest
-    | MembersRequest
-)
+Request = CountRequest | TallyRequest | RowsRequest | TrainingRequest | TableFileRequest | FilesRequest | MembersRequest
 
 
 @dataclass(frozen=True)
