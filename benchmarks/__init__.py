@@ -1,0 +1,1 @@
+"""What retraind costs, measured on the machine at hand. `make bench` runs `python -m benchmarks`."""
