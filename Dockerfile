@@ -21,10 +21,11 @@ RUN useradd --system --uid 10001 --user-group --home-dir /var/lib/retraind --she
     && install -d -o retraind -g retraind -m 0750 /var/lib/retraind /var/lib/mlflow \
     && install -d -m 0755 /etc/retraind
 COPY --from=build /opt/retraind /opt/retraind
-ENV PATH=/opt/retraind/.venv/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 GIT_PYTHON_REFRESH=quiet
+ENV PATH=/opt/retraind/.venv/bin:$PATH RETRAIND_CONFIG=/etc/retraind/retraind.yaml \
+    PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 GIT_PYTHON_REFRESH=quiet
 USER retraind
 WORKDIR /var/lib/retraind
 HEALTHCHECK --interval=30s --timeout=20s --start-period=60s --retries=3 \
-    CMD ["retraind", "healthcheck", "--config", "/etc/retraind/retraind.yaml"]
+    CMD ["retraind", "healthcheck"]
 ENTRYPOINT ["retraind"]
-CMD ["run", "--config", "/etc/retraind/retraind.yaml"]
+CMD ["run"]
