@@ -36,12 +36,7 @@ class Trigger(BaseModel, ABC):
         default=None, description="Time between looks; by default what suits the trigger."
     )
 
-    def requests(
-        self,
-        facts: ModelFacts,  # noqa: ARG002 what a subclass may read
-        state: Mapping[str, Any],  # noqa: ARG002
-        now: datetime,  # noqa: ARG002
-    ) -> Mapping[str, Request]:
+    def requests(self, facts: ModelFacts, state: Mapping[str, Any], now: datetime) -> Mapping[str, Request]:
         """The evidence that a look at `now` needs, under names of the trigger's own. Empty: none."""
         return {}
 
@@ -54,6 +49,9 @@ class Trigger(BaseModel, ABC):
         """The verdict on `evidence` at `now` (aware UTC). What the evidence makes impossible to judge is a verdict
         `error` with its sentence, not an exception."""
 
-    @abstractmethod
     def next_look(self, facts: ModelFacts, state: Mapping[str, Any], now: datetime) -> datetime | None:
-        """When to look next, after `now`. None: only when woken, or never (a schedule with no instants left)."""
+        """When to look next, not before `now`; `state` is the one that the look at `now` left behind.
+
+        None: only when woken, or never (a schedule with no instants left).
+        """
+        return now + self.cadence()
