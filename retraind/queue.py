@@ -11,7 +11,7 @@ from retraind.config.settings import Settings
 from retraind.errors import BrokerUnreachable
 from retraind.ledger import Ledger, jobs, work
 from retraind.messages import CONVERGE, DEFAULT_QUEUE, stage_task
-from retraind.states import Stage
+from retraind.states import CLAIMABLE_STATES, Stage
 
 
 def celery_app(settings: Settings, *, publisher: bool) -> Any:
@@ -65,14 +65,15 @@ class Queue:
         self._app: Any = None
 
     def announce(self, job_id: str, actor: str) -> None:
-        """Wakes a worker for the job's next stage. Does nothing for a job that needs none.
+        """Wakes a worker for the job's next stage. Does nothing for a job that needs none, or waits for a retry.
 
         Raises BrokerUnreachable; the job then stays as it is and is announced again later.
         """
+        now = self.ledger.clock.now()
         with self.ledger.read() as connection:
             job = jobs.get(connection, job_id)
             done = work.done_stages(connection, job_id)
-        if job is None or not job.is_open:
+        if job is None or job.state not in CLAIMABLE_STATES or (job.not_before and job.not_before > now):
             return
         stage = next((stage for stage in Stage if stage not in done), Stage.DEPLOY)
         self._send(stage_task(stage), job_id, self._queue_of(job.model, stage))

@@ -109,8 +109,7 @@ def begin_stage(transaction: Transaction, held: Claim, stage: Stage) -> int:
     """Records the beginning of an attempt and returns its number, from 1. Raises LeaseLost."""
     hold(transaction, held, not_before=None)
     key = {"job": held.job.id, "stage": stage}
-    query = select(_stages.c.attempt).where(_stages.c.job == held.job.id, _stages.c.stage == stage)
-    attempt = (transaction.connection.execute(query).scalar() or 0) + 1
+    attempt = attempt_of(transaction.connection, held.job.id, stage) + 1
     values = {
         "state": "running",
         "attempt": attempt,

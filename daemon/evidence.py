@@ -1,0 +1,107 @@
+"""Answers the triggers' requests from the predictions store, files and the ledger.
+
+One reader per model; equal requests of one round of looks are answered by one read.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from sqlalchemy import Connection
+
+from daemon.scanning import scan
+from retraind.config.settings import Model
+from retraind.errors import StoreError
+from retraind.ledger import looks, models
+from retraind.store import PredictionsStore, open_store
+from retraind.tables import read_table
+from triggers.evidence import (
+    CountRequest,
+    FilesRequest,
+    Manifest,
+    Member,
+    MembersRequest,
+    Request,
+    RowsRequest,
+    TableFileRequest,
+    TallyRequest,
+    TrainingRequest,
+)
+from triggers.verdict import Outcome
+
+
+class EvidenceReader:
+    """Reads for one model. Not for use by two threads at once."""
+
+    def __init__(self, name: str, model: Model) -> None:
+        self.name = name
+        self.model = model
+        self._store: PredictionsStore | None = None
+        self._cache: dict[Request, Any] = {}
+        self._manifests: dict[str, Manifest] = {}
+
+    @property
+    def store(self) -> PredictionsStore:
+        """The predictions store. Raises StoreError when it cannot be opened."""
+        if self._store is None:
+            self._store = open_store(self.model.predictions)
+        return self._store
+
+    def begin_round(self) -> None:
+        """Forgets earlier answers."""
+        self._cache.clear()
+
+    def close(self) -> None:
+        if self._store is not None:
+            self._store.close()
+            self._store = None
+
+    def answer(self, request: Request, connection: Connection) -> Any:
+        """The answer to `request`. Raises StoreError, or ConfigurationError for an unreadable file."""
+        if request not in self._cache:
+            self._cache[request] = self._read(request, connection)
+        return self._cache[request]
+
+    def _read(self, request: Request, connection: Connection) -> Any:
+        readers: Mapping[type, Callable[[Any], Any]] = {
+            CountRequest: lambda asked: self.store.counts(asked.window),
+            TallyRequest: lambda asked: self.store.tally(asked),
+            RowsRequest: lambda asked: self.store.rows(asked),
+            TableFileRequest: lambda asked: read_table(asked.path, asked.columns),
+            FilesRequest: self._scan,
+            TrainingRequest: lambda asked: self._training(asked, connection),
+            MembersRequest: lambda asked: self._members(asked, connection),
+        }
+        reader = readers.get(type(request))
+        if reader is None:
+            raise StoreError(f"a trigger asked for {type(request).__name__}, which nothing here can answer")
+        return reader(request)
+
+    def _scan(self, request: FilesRequest) -> Manifest:
+        found = scan(request.pattern, request.hash_below_bytes, self._manifests.get(request.pattern))
+        self._manifests[request.pattern] = found
+        return found
+
+    def _training(self, request: TrainingRequest, connection: Connection) -> Any:
+        """Those of the columns that the champion's training data has; None before the first deployment."""
+        champion = models.champions(connection, self.name).current
+        if champion is None or champion.reference is None:
+            return None
+        from pyarrow import parquet  # noqa: PLC0415  # slow to import, and many looks need none of it
+
+        try:
+            file = parquet.ParquetFile(champion.reference)
+            have = set(file.schema_arrow.names)
+            return file.read(columns=[column for column in request.columns if column in have])
+        except (OSError, ValueError) as error:
+            raise StoreError(
+                f"the training data of version {champion.version} cannot be read from {champion.reference}: {error}; "
+                "bring it back, or retrain to make a new reference"
+            ) from error
+
+    def _members(self, request: MembersRequest, connection: Connection) -> Mapping[str, Member]:
+        answers = {}
+        for name in request.names:
+            record = looks.record(connection, self.name, name)
+            outcome = Outcome(record.outcome) if record.outcome else None
+            answers[name] = Member(outcome, record.fired_at)
+        return answers

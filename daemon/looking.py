@@ -1,0 +1,195 @@
+"""One look at one trigger: gather its evidence, ask it, and (for the daemon) commit what follows.
+
+`evaluate` asks and changes nothing; `commit` writes the look, the decision, the job and their
+events in one transaction, under the leader's token.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+import structlog
+from sqlalchemy import Connection
+
+from daemon.evidence import EvidenceReader
+from daemon.policy import Course, Decision, Memory, Standing, decide
+from retraind.config.policy import Policy
+from retraind.config.settings import Model
+from retraind.errors import Conflict, RetraindError
+from retraind.ledger import Ledger, Transaction, jobs, looks, models
+from retraind.ledger.looks import RECENT_LOOKS, TriggerRecord
+from triggers.base import Action, Trigger
+from triggers.evidence import Evidence
+from triggers.verdict import Outcome, Verdict
+
+_log = structlog.get_logger(__name__)
+_ERROR_BACKOFF = timedelta(seconds=10)
+_LONGEST_BACKOFF = timedelta(hours=1)
+
+
+def evaluate(reader: EvidenceReader, trigger_name: str, connection: Connection, now: datetime) -> Verdict:
+    """The trigger's verdict at `now`. A trigger that cannot be judged answers `error`; nothing is raised or written."""
+    trigger = reader.model.triggers[trigger_name]
+    features = reader.model.predictions.columns.feature_names
+    try:
+        facts = models.facts(connection, reader.name, features, now)
+        state = looks.record(connection, reader.name, trigger_name).state or {}
+        requests = trigger.requests(facts, state, now)
+        answers = {name: reader.answer(request, connection) for name, request in requests.items()}
+        return trigger.evaluate(Evidence(facts, state, answers), now)
+    except RetraindError as error:
+        return Verdict(Outcome.ERROR, str(error))
+    except Exception as error:
+        # The boundary of a look: whatever one trigger raises, the others go on.
+        _log.exception("look_raised", model=reader.name, trigger=trigger_name)
+        return Verdict(Outcome.ERROR, f"the trigger raised {type(error).__name__}: {error}")
+
+
+def standing(connection: Connection, model: str, now: datetime, *, audit_unwritable: bool) -> Standing:
+    """How the model stands in the ledger."""
+    row = models.standing(connection, model)
+    job = jobs.open_job(connection, model)
+    return Standing(
+        open_job=job.id if job else None,
+        in_open_job=frozenset(cause["trigger"] for cause in jobs.causes(connection, job.id)) if job else frozenset(),
+        waiting=frozenset(row.trigger for row in looks.waiting(connection, model)),
+        paused_because=(row.pause_reason or "no reason given") if row and row.paused_at else None,
+        hold_until=row.hold_until if row else None,
+        last_closed_at=jobs.last_closed_at(connection, model),
+        requested_at=jobs.requested_since(connection, model, now - timedelta(days=1)),
+        audit_unwritable=audit_unwritable,
+    )
+
+
+@dataclass
+class Look:
+    """A verdict on its way into the ledger."""
+
+    model: str
+    trigger_name: str
+    trigger: Trigger
+    policy: Policy
+    verdict: Verdict
+
+
+def commit(
+    ledger: Ledger, look: Look, settings: Model, *, audit_unwritable: bool, guard: Callable[[Transaction], None]
+) -> tuple[Decision, str | None]:
+    """Decides about the verdict and writes everything that follows. Returns the decision and a job to announce.
+
+    `guard` checks the leader's token inside the transaction and raises LeaseLost.
+    """
+    with ledger.write("daemon") as transaction:
+        guard(transaction)
+        connection, now = transaction.connection, transaction.now
+        record = looks.record(connection, look.model, look.trigger_name)
+        recent = [*(record.recent or []), str(look.verdict.outcome)][-RECENT_LOOKS:]
+        decision = _decide(look, record, recent, connection, now, audit_unwritable)
+        job = _carry_out(transaction, look, decision, record)
+        values = _remembered(look, record, recent, decision, now)
+        facts = models.facts(connection, look.model, settings.predictions.columns.feature_names, now)
+        values["next_look_at"] = _next_look(look, facts, values, now)
+        looks.save(transaction, look.model, look.trigger_name, values)
+        looks.keep(transaction, look.model, look.trigger_name, look.verdict, decision.because, job)
+        _tell_health(transaction, look, record)
+    return decision, job if decision.course is Course.REQUEST else None
+
+
+def _decide(
+    look: Look, record: TriggerRecord, recent: list[str], connection: Connection, now: datetime, audit_unwritable: bool
+) -> Decision:
+    key = look.verdict.key
+    if look.verdict.fired and key and looks.known_key(connection, look.model, look.trigger_name, key):
+        return Decision(Course.NOTHING, "this firing was counted before")
+    stands = standing(connection, look.model, now, audit_unwritable=audit_unwritable)
+    memory = Memory(recent, record.armed)
+    return decide(look.trigger_name, look.trigger.action, look.verdict, memory, look.policy, stands, now)
+
+
+def _carry_out(transaction: Transaction, look: Look, decision: Decision, record: TriggerRecord) -> str | None:
+    """Writes what the decision says, with its events. Returns the job it belongs to."""
+    told = {"trigger": look.trigger_name, "sentence": look.verdict.sentence, "numbers": dict(look.verdict.numbers)}
+    course = decision.course
+    if course is Course.NOTHING:
+        return None
+    held_before = record.decision == decision.because  # said at the last look already
+    if course is Course.HOLD and held_before:
+        return None
+    transaction.event("trigger.fired", model=look.model, data={**told, "decision": course, "because": decision.because})
+    if course is Course.HOLD:
+        data = {"trigger": look.trigger_name, "reason": decision.because}
+        transaction.event("trigger.held", model=look.model, data=data)
+        return None
+    return _write_fire(transaction, look, decision, told)
+
+
+def _write_fire(transaction: Transaction, look: Look, decision: Decision, told: dict[str, Any]) -> str | None:
+    course, job = decision.course, None
+    if course is Course.REQUEST:
+        job = jobs.request(transaction, look.model, reason=look.verdict.sentence, causes=[told])
+        if job is None:  # the open-job index: somebody was faster, in another process
+            raise Conflict(f"model {look.model} got an open job while this look was committed")
+    elif course is Course.JOIN:
+        open_job = jobs.open_job(transaction.connection, look.model)
+        job = open_job.id if open_job else None
+        transaction.event("job.joined", model=look.model, job=job, data=told)
+    elif course in {Course.WAIT, Course.SKIP}:
+        data = {"trigger": look.trigger_name, "reason": decision.because}
+        transaction.event("trigger.held", model=look.model, data=data)
+    elif course is Course.PROPOSE:
+        transaction.event("trigger.proposed", model=look.model, data=told)
+    elif course is Course.NOTIFY:
+        transaction.event("trigger.notified", model=look.model, data=told)
+    roles = {
+        Course.REQUEST: "cause",
+        Course.JOIN: "joined",
+        Course.WAIT: "waiting",
+        Course.SKIP: "skipped",
+        Course.PROPOSE: "proposed",
+        Course.NOTIFY: "notified",
+    }
+    looks.fire(transaction, look.model, look.trigger_name, look.verdict, role=roles[course], job=job)
+    return job
+
+
+def _remembered(
+    look: Look, record: TriggerRecord, recent: list[str], decision: Decision, now: datetime
+) -> dict[str, Any]:
+    """The trigger's record after this look."""
+    verdict = look.verdict
+    quiet = record.quiet_looks + 1 if verdict.outcome is Outcome.QUIET else 0
+    spoke = decision.course in {Course.PROPOSE, Course.NOTIFY}
+    armed = not spoke and (record.armed or quiet >= look.policy.rearm)
+    return {
+        "state": dict(verdict.state) if verdict.state is not None else record.state,
+        "last_look_at": now,
+        "outcome": str(verdict.outcome),
+        "sentence": verdict.sentence,
+        "decision": decision.because,
+        "fired_at": now if verdict.fired else record.fired_at,
+        "recent": recent,
+        "armed": armed,
+        "quiet_looks": quiet,
+        "errors": record.errors + 1 if verdict.outcome is Outcome.ERROR else 0,
+    }
+
+
+def _next_look(look: Look, facts: Any, values: dict[str, Any], now: datetime) -> datetime | None:
+    if look.verdict.outcome is Outcome.ERROR:
+        delay = min(_ERROR_BACKOFF * 2 ** min(values["errors"] - 1, 20), _LONGEST_BACKOFF)
+        return now + delay
+    return look.trigger.next_look(facts, values["state"] or {}, now)
+
+
+def _tell_health(transaction: Transaction, look: Look, record: TriggerRecord) -> None:
+    """Entering and leaving an error are events, once each."""
+    failing = look.verdict.outcome is Outcome.ERROR
+    if failing and record.errors == 0:
+        data = {"trigger": look.trigger_name, "sentence": look.verdict.sentence}
+        transaction.event("trigger.error", model=look.model, data=data)
+    elif not failing and record.errors > 0:
+        transaction.event("trigger.recovered", model=look.model, data={"trigger": look.trigger_name})
+
+
+__all__ = ["Action", "Look", "commit", "evaluate", "standing"]

@@ -1,0 +1,272 @@
+"""The monitor: one loop, one queue of wake-ups, and a pool that looks at models.
+
+Due times (a heap) and file changes fill the queue; a wake-up names a model. A model is looked at by
+one thread at a time, and a slow or broken one delays no other.
+"""
+
+import heapq
+import queue
+import threading
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+import structlog
+
+from daemon import looking
+from daemon.evidence import EvidenceReader
+from daemon.watching import FileWatcher
+from retraind.config.settings import Model, Settings
+from retraind.errors import BrokerUnreachable, Conflict, LeaseLost, LedgerError, StoreError
+from retraind.ledger import Ledger, Transaction, looks, models
+from retraind.queue import Queue
+from triggers.base import Trigger
+from triggers.verdict import Outcome
+
+_log = structlog.get_logger(__name__)
+LONGEST_SLEEP_SECONDS = 30.0  # wall clocks are stepped: never trust one wait further than this
+
+
+@dataclass
+class Watched:
+    """One model under watch."""
+
+    name: str
+    model: Model
+    reader: EvidenceReader
+    due: dict[str, datetime | None] = field(default_factory=dict)  # per trigger; None: only when woken
+    woken: set[str] = field(default_factory=set)  # triggers to look at now, whatever their due time
+    store_token: str | None = None  # the store's change token at the last look
+    looking_since: datetime | None = None  # None: nobody looks at it now
+
+
+class Monitor:
+    """Watches every model of `settings` until it is stopped or loses the lead."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        ledger: Ledger,
+        announcements: Queue,
+        guard: Callable[[Transaction], None],
+        audit_unwritable: Callable[[], bool],
+    ) -> None:
+        self.settings = settings
+        self.ledger = ledger
+        self.announcements = announcements
+        self.guard = guard
+        self.audit_unwritable = audit_unwritable
+        self.stopped = threading.Event()
+        self.progress = ledger.clock.monotonic()  # when the loop last went round
+        self._wakes: queue.Queue[str | None] = queue.Queue()
+        self._heap: list[tuple[datetime, str]] = []
+        self._lock = threading.Lock()
+        self._watched = {
+            name: Watched(name, model, EvidenceReader(name, model)) for name, model in settings.models.items()
+        }
+        self._pool = ThreadPoolExecutor(settings.monitor.threads, thread_name_prefix="look")
+        self._watcher: FileWatcher | None = None
+
+    def run(self) -> None:
+        """Loops until `stop`. Raises LeaseLost when another daemon leads."""
+        self._begin()
+        try:
+            while not self.stopped.is_set():
+                self.progress = self.ledger.clock.monotonic()
+                self._wait_for_wakes(self._look_at_due())
+        finally:
+            self._end()
+
+    def stop(self) -> None:
+        """Asks the loop to end; looks under way are finished."""
+        self.stopped.set()
+        self._wakes.put(None)
+
+    def wake(self, model: str, *triggers: str) -> None:
+        """Brings forward a look at these triggers of `model`."""
+        with self._lock:
+            self._watched[model].woken.update(triggers)
+        self._wakes.put(model)
+
+    def busy(self) -> Mapping[str, datetime]:
+        """The models being looked at now, and since when."""
+        return {name: watched.looking_since for name, watched in self._watched.items() if watched.looking_since}
+
+    def check_files(self) -> None:
+        """Mends watches whose directory was replaced or came back; called now and then."""
+        if self._watcher is not None:
+            self._watcher.check()
+
+    def _begin(self) -> None:
+        now = self.ledger.clock.now()
+        with self.ledger.write("daemon") as transaction:
+            self.guard(transaction)
+            for name in self._watched:
+                models.make_known(transaction, name)
+        with self.ledger.read() as connection:
+            for watched in self._watched.values():
+                facts = models.facts(connection, watched.name, watched.model.predictions.columns.feature_names, now)
+                for trigger_name, trigger in watched.model.triggers.items():
+                    record = looks.record(connection, watched.name, trigger_name)
+                    watched.due[trigger_name] = _first_due(trigger, record, facts, now)
+        for watched in self._watched.values():
+            self._schedule(watched)
+        self._watch_files()
+
+    def _watch_files(self) -> None:
+        patterns = {
+            (watched.name, trigger_name): trigger.path  # type: ignore[attr-defined]  # every file trigger has one
+            for watched in self._watched.values()
+            for trigger_name, trigger in watched.model.triggers.items()
+            if trigger.wakes_on_files
+        }
+        if patterns:
+            self._watcher = FileWatcher(patterns, lambda key: self.wake(*key), self.settings.monitor.files)
+
+    def _end(self) -> None:
+        if self._watcher is not None:
+            self._watcher.stop()
+        self._pool.shutdown(wait=True, cancel_futures=True)
+        for watched in self._watched.values():
+            watched.reader.close()
+
+    def _look_at_due(self) -> float:
+        """Starts a round of looks at every model that is due. Returns the seconds until the next is."""
+        now = self.ledger.clock.now()
+        while self._heap and self._heap[0][0] <= now:
+            _, name = heapq.heappop(self._heap)
+            self._start(self._watched[name], now)
+        if not self._heap:
+            return LONGEST_SLEEP_SECONDS
+        return min((self._heap[0][0] - now).total_seconds(), LONGEST_SLEEP_SECONDS)
+
+    def _wait_for_wakes(self, seconds: float) -> None:
+        try:
+            name = self._wakes.get(timeout=max(seconds, 0.0))
+        except queue.Empty:
+            return
+        if name is not None:
+            self._start(self._watched[name], self.ledger.clock.now())
+
+    def _start(self, watched: Watched, now: datetime) -> None:
+        with self._lock:
+            if watched.looking_since is not None or self.stopped.is_set():
+                return  # what woke it is looked at when the round under way has ended
+            names = [name for name, due in watched.due.items() if due is not None and due <= now]
+            chosen = sorted({*names, *watched.woken}, key=lambda name: _rank(watched.model.triggers[name]))
+            watched.woken.clear()
+            if not chosen:
+                return
+            watched.looking_since = now
+        self._pool.submit(self._round, watched, chosen).add_done_callback(lambda done: self._after(watched, done))
+
+    def _after(self, watched: Watched, done: "Future[None]") -> None:
+        with self._lock:
+            watched.looking_since = None
+        error = None if done.cancelled() else done.exception()
+        if isinstance(error, LeaseLost):
+            _log.warning("lead_lost", reason=str(error))
+            self.stop()
+        elif error is not None:
+            _log.error("round_failed", model=watched.name, exc_info=error)
+        self._schedule(watched)
+        self._wakes.put(watched.name if watched.woken else None)
+
+    def _schedule(self, watched: Watched) -> None:
+        instants = [due for due in watched.due.values() if due is not None]
+        if instants:
+            heapq.heappush(self._heap, (min(instants), watched.name))
+
+    def _round(self, watched: Watched, trigger_names: list[str]) -> None:
+        """Looks at the triggers in turn, members before those that combine them, sharing what is read."""
+        watched.reader.begin_round()
+        token = self._new_token(watched, trigger_names)
+        for name in trigger_names:
+            if self.stopped.is_set():
+                return
+            try:
+                self._look(watched, name, token)
+            except LedgerError as error:
+                _log.warning("look_uncommitted", model=watched.name, trigger=name, error=str(error))
+                watched.due[name] = self.ledger.clock.now() + self.settings.lease.heartbeat
+            except Conflict as error:
+                if isinstance(error, LeaseLost):
+                    raise
+                _log.info("look_again", model=watched.name, trigger=name, reason=str(error))
+                watched.due[name] = self.ledger.clock.now()
+        watched.store_token = token
+
+    def _look(self, watched: Watched, name: str, token: str | None) -> None:
+        trigger = watched.model.triggers[name]
+        if (
+            trigger.wakes_on_rows
+            and token is not None
+            and token == watched.store_token
+            and self._pass_over(watched, name)
+        ):
+            return
+        with self.ledger.read() as connection:
+            verdict = looking.evaluate(watched.reader, name, connection, self.ledger.clock.now())
+        look = looking.Look(watched.name, name, trigger, watched.model.policy, verdict)
+        decision, job = looking.commit(
+            self.ledger, look, watched.model, audit_unwritable=self.audit_unwritable(), guard=self.guard
+        )
+        with self.ledger.read() as connection:
+            watched.due[name] = looks.record(connection, watched.name, name).next_look_at
+        _log.info(
+            "look",
+            model=watched.name,
+            trigger=name,
+            outcome=str(verdict.outcome),
+            sentence=verdict.sentence,
+            decision=decision.because,
+        )
+        if job is not None:
+            self._announce(job)
+
+    def _pass_over(self, watched: Watched, name: str) -> bool:
+        """Nothing new came: notes the look without computing anything. False where one is due all the same."""
+        with self.ledger.write("daemon") as transaction:
+            self.guard(transaction)
+            record = looks.record(transaction.connection, watched.name, name)
+            if record.outcome not in {Outcome.QUIET, Outcome.INSUFFICIENT}:
+                return False
+            features = watched.model.predictions.columns.feature_names
+            facts = models.facts(transaction.connection, watched.name, features, transaction.now)
+            due = watched.model.triggers[name].next_look(facts, record.state or {}, transaction.now)
+            values = {"last_look_at": transaction.now, "next_look_at": due, "decision": "nothing new in the store"}
+            looks.save(transaction, watched.name, name, values)
+        watched.due[name] = due
+        return True
+
+    def _new_token(self, watched: Watched, trigger_names: list[str]) -> str | None:
+        """The store's change token; None where no trigger needs it or the store does not answer."""
+        if not any(watched.model.triggers[name].wakes_on_rows for name in trigger_names):
+            return watched.store_token
+        try:
+            return watched.reader.store.change_token()
+        except StoreError as error:
+            _log.info("change_check_failed", model=watched.name, error=str(error))
+            return None
+
+    def _announce(self, job: str) -> None:
+        try:
+            self.announcements.announce(job, "daemon")
+        except (BrokerUnreachable, LedgerError) as error:
+            _log.warning("announce_failed", job=job, error=str(error))
+
+
+def _rank(trigger: Trigger) -> int:
+    """Members are looked at before the triggers that combine them."""
+    return 1 if hasattr(trigger, "of") else 0
+
+
+def _first_due(trigger: Trigger, record: Any, facts: Any, now: datetime) -> datetime | None:
+    """When to look first after a start: as planned before it, or sooner if the configuration now says so."""
+    if record.last_look_at is None:
+        return now
+    planned = record.next_look_at
+    fresh = trigger.next_look(facts, record.state or {}, record.last_look_at)
+    return min((instant for instant in (planned, fresh) if instant is not None), default=None)

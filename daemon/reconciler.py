@@ -1,0 +1,179 @@
+"""The reconciler: re-drives whatever the ledger says should be happening and is not.
+
+Each step finds one kind of thing that was left, and does it; all are safe to repeat.
+"""
+
+from collections.abc import Callable
+from datetime import timedelta
+
+import structlog
+
+from daemon import looking
+from daemon.policy import held
+from retraind.audit import AuditLog
+from retraind.config.policy import Policy
+from retraind.config.settings import Settings
+from retraind.errors import AuditUnwritable, BrokerUnreachable, RetraindError
+from retraind.ledger import Ledger, Transaction, jobs, leases, looks, models, shown
+from retraind.queue import Queue
+from retraind.states import JobState
+
+_log = structlog.get_logger(__name__)
+_STALE_AFTER = 3  # planned looks missed
+
+
+class Reconciler:
+    """Steps are called in turn by `pass_once`; one that fails does not stop the others."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        ledger: Ledger,
+        audit: AuditLog,
+        announcements: Queue,
+        guard: Callable[[Transaction], None],
+    ) -> None:
+        self.settings = settings
+        self.ledger = ledger
+        self.audit = audit
+        self.announcements = announcements
+        self.guard = guard
+        self.audit_unwritable = False
+        self._failing: set[str] = set()
+        self._stale: set[tuple[str, str]] = set()
+        self._next_convergence = ledger.clock.monotonic()
+
+    def pass_once(self) -> None:
+        """1. catch up the audit log; 2. end overdue approvals; 3. start what waited; 4. announce unclaimed jobs;
+        5. have targets mended; 6. notice triggers nobody looks at; 7. forget what is old."""
+        for step in (
+            self.catch_up_audit,
+            self.expire_approvals,
+            self.start_waiting,
+            self.announce_unclaimed,
+            self.mend_targets,
+            self.notice_stale,
+            self.forget,
+        ):
+            try:
+                step()
+            except RetraindError as error:
+                self._entered_failure(step.__name__, error)
+            else:
+                self._left_failure(step.__name__)
+
+    def catch_up_audit(self) -> None:
+        try:
+            repaired = self.audit.project()
+        except AuditUnwritable as error:
+            if not self.audit_unwritable:
+                self.audit_unwritable = True
+                self._tell("audit.unwritable", {"error": str(error)})
+            raise
+        recovered = self.audit_unwritable
+        self.audit_unwritable = False
+        if recovered:
+            self._tell("audit.repaired", {"repairs": ["the log is writable again; what was missing was caught up"]})
+        elif repaired:
+            self._tell("audit.repaired", {"repairs": repaired})
+
+    def expire_approvals(self) -> None:
+        with self.ledger.read() as connection:
+            overdue = jobs.overdue_approvals(connection, self.ledger.clock.now())
+        for job in overdue:
+            with self.ledger.write("daemon") as transaction:
+                self.guard(transaction)
+                current = jobs.get(transaction.connection, job.id)
+                if current is not None and current.state == JobState.AWAITING_APPROVAL:
+                    breaker = self._policy(job.model).breaker
+                    jobs.close(transaction, current, JobState.EXPIRED, breaker, error="nobody approved in time")
+
+    def start_waiting(self) -> None:
+        """Firings that waited become a job as soon as nothing holds one back."""
+        for name, model in self.settings.models.items():
+            with self.ledger.read() as connection:
+                if not looks.waiting(connection, name):
+                    continue
+            with self.ledger.write("daemon") as transaction:
+                self.guard(transaction)
+                connection, now = transaction.connection, transaction.now
+                stands = looking.standing(connection, name, now, audit_unwritable=self.audit_unwritable)
+                if stands.paused_because or stands.open_job or held(model.policy, stands, now):
+                    continue
+                causes = [
+                    {"trigger": row.trigger, "sentence": row.sentence, "numbers": row.numbers}
+                    for row in looks.waiting(connection, name)
+                ]
+                job = jobs.request(transaction, name, reason=causes[-1]["sentence"], causes=causes)
+                if job is not None:
+                    looks.adopt(transaction, name, job)
+
+    def announce_unclaimed(self) -> None:
+        """Messages get lost and workers die: what nobody works on is announced again, less often each time."""
+        now = self.ledger.clock.now()
+        with self.ledger.read() as connection:
+            found = jobs.unclaimed(connection, now, now)
+        for job in found:
+            patience = self.settings.monitor.republish_after * min(2 ** max(job.publications - 1, 0), 16)
+            if job.published_at is None or job.published_at <= now - patience:
+                self.announcements.announce(job.id, "daemon")
+
+    def mend_targets(self) -> None:
+        """Asks a worker to converge models whose targets are known, or may have come, to differ from the ledger."""
+        now = self.ledger.clock.monotonic()
+        all_models = now >= self._next_convergence
+        if all_models:
+            self._next_convergence = now + self.settings.monitor.converge_every.total_seconds()
+        for name in self.settings.models:
+            with self.ledger.read() as connection:
+                wanted = models.champions(connection, name).current
+                behind = wanted is not None and shown.behind(connection, name, wanted.version)
+                deploying = jobs.open_job(connection, name)
+            busy = deploying is not None and deploying.state == JobState.DEPLOYING
+            if wanted is not None and not busy and (behind or all_models):
+                self.announcements.converge(name)
+
+    def notice_stale(self) -> None:
+        """A trigger that nobody looks at any more looks like one with nothing to do: that is an alarm of its own."""
+        now = self.ledger.clock.now()
+        with self.ledger.read() as connection:
+            records = looks.records(connection)
+        for record in records:
+            key = (record.model, record.trigger)
+            model = self.settings.models.get(record.model)
+            if model is None or record.trigger not in model.triggers or record.next_look_at is None:
+                continue
+            planned = record.next_look_at - (record.last_look_at or record.next_look_at)
+            late = now - record.next_look_at
+            if late <= max(_STALE_AFTER * planned, timedelta(minutes=2)):
+                self._stale.discard(key)
+            elif key not in self._stale:
+                self._stale.add(key)
+                data = {"trigger": record.trigger, "seconds": late.total_seconds()}
+                self._tell("trigger.stale", data, record.model)
+
+    def forget(self) -> None:
+        with self.ledger.write("daemon") as transaction:
+            looks.prune(transaction, transaction.now - self.settings.monitor.looks_kept)
+            leases.forget_silent(transaction, transaction.now - timedelta(hours=1))
+
+    def _policy(self, model: str) -> Policy:
+        configured = self.settings.models.get(model)
+        return configured.policy if configured else Policy()
+
+    def _tell(self, event: str, data: dict[str, object], model: str | None = None) -> None:
+        with self.ledger.write("daemon") as transaction:
+            self.guard(transaction)
+            transaction.event(event, model=model, data=data)
+
+    def _entered_failure(self, step: str, error: RetraindError) -> None:
+        """A failing step is told once when it begins to fail, not at every pass."""
+        if step not in self._failing:
+            self._failing.add(step)
+            level = _log.warning if isinstance(error, BrokerUnreachable) else _log.error
+            level("reconcile_failing", step=step, error=str(error))
+
+    def _left_failure(self, step: str) -> None:
+        if step in self._failing:
+            self._failing.discard(step)
+            _log.info("reconcile_recovered", step=step)

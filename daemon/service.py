@@ -1,0 +1,232 @@
+"""`retraind run`: the daemon. Any number may run; one leads by a lease in the ledger, the others stand by.
+
+Everything the leader commits carries the lease's token, so a daemon that lost the lead without
+noticing can decide nothing.
+"""
+
+import os
+import signal
+import socket
+import threading
+from collections.abc import Callable
+from datetime import datetime
+
+import structlog
+
+from daemon.alerting import AlertSender
+from daemon.monitor import LONGEST_SLEEP_SECONDS, Monitor
+from daemon.reconciler import Reconciler
+from retraind import notify
+from retraind.audit import AuditLog
+from retraind.clock import Clock, SystemClock
+from retraind.config.loading import load
+from retraind.config.settings import Settings
+from retraind.errors import ConfigurationError, LeaseLost, LedgerError
+from retraind.ledger import Ledger, Transaction, leases
+from retraind.ledger.leases import LEADER
+from retraind.logs import configure_logging
+from retraind.opening import open_ledger
+from retraind.queue import Queue
+
+_log = structlog.get_logger(__name__)
+_STUCK_SECONDS = 4 * LONGEST_SLEEP_SECONDS  # a loop that has not gone round for so long is hung
+
+
+class Daemon:
+    """One daemon process. `run` returns when it was asked to stop."""
+
+    def __init__(self, settings: Settings, clock: Clock | None = None) -> None:
+        self.settings = settings
+        self.clock = clock or SystemClock()
+        self.name = f"daemon:{socket.gethostname()}:{os.getpid()}"
+        self.started_at: datetime = self.clock.now()
+        self.stopping = threading.Event()
+        self._leader: _Leadership | None = None
+
+    def run(self) -> None:
+        """Stands by until it leads, leads until it is stopped or loses the lead, and so on."""
+        ledger, audit = self._open()
+        with ledger.write(self.name) as transaction:
+            data = {"host": socket.gethostname(), "pid": os.getpid(), "models": sorted(self.settings.models)}
+            transaction.event("daemon.started", data=data)
+        notify.ready()
+        try:
+            while not self.stopping.is_set():
+                self._turn(ledger, audit)
+        finally:
+            self._say_goodbye(ledger)
+            ledger.close()
+
+    def stop(self) -> None:
+        self.stopping.set()
+        if self._leader is not None:
+            self._leader.end()
+
+    def reload(self) -> None:
+        """Takes up the configuration file again; a bad one is refused and the old one stays in force."""
+        try:
+            fresh = load(self.settings.source_path, os.environ)
+        except ConfigurationError as error:
+            _log.error("reload_refused", error=str(error))
+            return
+        self.settings = fresh
+        _log.info("reloaded", models=sorted(fresh.models))
+        if self._leader is not None:
+            self._leader.end()  # the next turn takes the lead again, with the new settings
+
+    def _open(self) -> tuple[Ledger, AuditLog]:
+        """A ledger that does not answer at the start is waited for, and said so."""
+        delay = 1.0
+        while True:
+            try:
+                return open_ledger(self.settings, self.clock)
+            except LedgerError as error:
+                _log.warning("ledger_unreachable", error=str(error), retry_seconds=delay)
+                notify.status(f"waiting for the ledger: {error}")
+                if self.stopping.wait(delay):
+                    raise
+                delay = min(delay * 2, 30.0)
+                notify.watchdog()
+
+    def _turn(self, ledger: Ledger, audit: AuditLog) -> None:
+        """One heartbeat as a standby, or one whole time of leading."""
+        try:
+            token = self._beat_and_ask(ledger)
+        except LedgerError as error:
+            _log.warning("ledger_unreachable", error=str(error))
+            token = None
+        if token is None:
+            notify.watchdog()
+            self.stopping.wait(self.settings.lease.heartbeat.total_seconds())
+            return
+        self._leader = _Leadership(self, ledger, audit, token)
+        try:
+            self._leader.lead()
+        except LedgerError as error:
+            _log.warning("lead_interrupted", error=str(error))
+        finally:
+            self._leader = None
+
+    def _beat_and_ask(self, ledger: Ledger) -> int | None:
+        with ledger.write(self.name) as transaction:
+            self.beat(transaction)
+            token = leases.acquire(transaction, LEADER, self.name, self.settings.lease.length)
+            if token is not None:
+                transaction.event("daemon.led", data={"daemon": self.name, "token": token})
+        return token
+
+    def beat(self, transaction: Transaction) -> None:
+        leases.beat(transaction, self.name, "daemon", socket.gethostname(), os.getpid(), self.started_at)
+
+    def _say_goodbye(self, ledger: Ledger) -> None:
+        try:
+            with ledger.write(self.name) as transaction:
+                leases.gone(transaction, self.name)
+                transaction.event("daemon.stopped", data={"daemon": self.name})
+        except LedgerError as error:
+            _log.warning("goodbye_unsaid", error=str(error))
+
+
+class _Leadership:
+    """The time during which a daemon leads: monitor, reconciler, alerts and heartbeat, each in its thread."""
+
+    def __init__(self, daemon: Daemon, ledger: Ledger, audit: AuditLog, token: int) -> None:
+        self.daemon = daemon
+        self.settings = daemon.settings
+        self.ledger = ledger
+        self.token = token
+        queue = Queue(self.settings, ledger)
+        self.reconciler = Reconciler(self.settings, ledger, audit, queue, self.guard)
+        self.monitor = Monitor(self.settings, ledger, queue, self.guard, lambda: self.reconciler.audit_unwritable)
+        self.alerts = AlertSender(ledger, self.settings.alerts, daemon.clock)
+        self._ended = threading.Event()
+
+    def guard(self, transaction: Transaction) -> None:
+        """Raises LeaseLost inside the transaction when another daemon leads."""
+        leases.renew(transaction, LEADER, self.token, self.settings.lease.length)
+
+    def lead(self) -> None:
+        """Leads until `end`, or until the lease is lost."""
+        _log.info("leading", daemon=self.daemon.name, token=self.token)
+        notify.status(f"leading; watching {len(self.settings.models)} models")
+        threads = [
+            threading.Thread(target=self._heartbeat, name="heartbeat", daemon=True),
+            threading.Thread(target=self._reconcile, name="reconcile", daemon=True),
+        ]
+        for thread in threads:
+            thread.start()
+        self.alerts.start()
+        try:
+            self.monitor.run()
+        except LeaseLost as error:
+            _log.warning("lead_lost", reason=str(error))
+        finally:
+            self.end()
+            self.alerts.stop()
+            for thread in threads:
+                thread.join()
+            self._release()
+
+    def end(self) -> None:
+        self._ended.set()
+        self.monitor.stop()
+
+    def _release(self) -> None:
+        try:
+            with self.ledger.write(self.daemon.name) as transaction:
+                leases.release(transaction, LEADER, self.token)
+        except LedgerError as error:
+            _log.warning("lead_unreleased", error=str(error))
+
+    def _heartbeat(self) -> None:
+        """Renews the lead and pings the service manager, as long as the loop itself makes progress."""
+        beat_seconds = self.settings.lease.heartbeat.total_seconds()
+        while not self._ended.wait(beat_seconds):
+            try:
+                with self.ledger.write(self.daemon.name) as transaction:
+                    self.guard(transaction)
+                    self.daemon.beat(transaction)
+            except LeaseLost as error:
+                _log.warning("lead_lost", reason=str(error))
+                self.end()
+                return
+            except LedgerError as error:
+                _log.warning("heartbeat_failed", error=str(error))
+            if self.daemon.clock.monotonic() - self.monitor.progress < _STUCK_SECONDS:
+                notify.watchdog()
+            self.alerts.notify()
+
+    def _reconcile(self) -> None:
+        every = self.settings.monitor.reconcile_every.total_seconds()
+        scan_every = self.settings.monitor.files_scan_every.total_seconds()
+        next_scan = 0.0
+        while not self._ended.is_set():
+            self._safely(self.reconciler.pass_once)
+            if self.daemon.clock.monotonic() >= next_scan:
+                next_scan = self.daemon.clock.monotonic() + scan_every
+                self._safely(self.monitor.check_files)
+            self._ended.wait(every)
+
+    def _safely(self, step: Callable[[], None]) -> None:
+        try:
+            step()
+        except Exception:
+            # The boundary of a tick: the next one is tried all the same, and this one is on record.
+            _log.exception("tick_failed")
+
+
+def run(settings: Settings) -> int:
+    """Runs the daemon in this process until SIGTERM or SIGINT. Returns the exit code."""
+    configure_logging()
+    daemon = Daemon(settings)
+    signal.signal(signal.SIGTERM, lambda *_: _stop(daemon))
+    signal.signal(signal.SIGINT, lambda *_: _stop(daemon))
+    signal.signal(signal.SIGHUP, lambda *_: threading.Thread(target=daemon.reload, daemon=True).start())
+    daemon.run()
+    return 0
+
+
+def _stop(daemon: Daemon) -> None:
+    notify.stopping()
+    # A signal handler interrupts whatever the main thread does, locks held included: another thread acts.
+    threading.Thread(target=daemon.stop, daemon=True).start()

@@ -1,0 +1,101 @@
+"""`retraind up`: everything on one machine: the embedded broker, a worker and the daemon, kept running.
+
+Each is the very process that a service manager would run. One that dies is started again, a little
+later each time; SIGTERM or Ctrl-C stops all, the daemon first, and gives a stage under way its grace.
+"""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+from dataclasses import dataclass, field
+
+import structlog
+
+from retraind.broker import EmbeddedBroker
+from retraind.clock import Clock, SystemClock
+from retraind.config.settings import Settings
+from retraind.logs import configure_logging
+
+_log = structlog.get_logger(__name__)
+_FIRST_DELAY_SECONDS = 1.0
+_LONGEST_DELAY_SECONDS = 60.0
+_HEALTHY_SECONDS = 60.0  # a process that lived so long starts with the first delay again
+_LOOK_SECONDS = 0.5
+
+
+@dataclass
+class _Child:
+    """One kept process."""
+
+    name: str
+    arguments: list[str]
+    clock: Clock
+    process: "subprocess.Popen[bytes] | None" = None
+    started: float = 0.0
+    delay: float = _FIRST_DELAY_SECONDS
+    not_before: float = 0.0
+    starts: int = field(default=0)
+
+    def start(self) -> None:
+        # A session of its own: Ctrl-C reaches this process only, which stops the others in order.
+        self.process = subprocess.Popen(self.arguments, start_new_session=True)
+        self.started = self.clock.monotonic()
+        self.starts += 1
+        _log.info("started", process=self.name, pid=self.process.pid)
+
+    def keep(self) -> None:
+        """Starts the process if it is not running and its delay has passed."""
+        now = self.clock.monotonic()
+        if self.process is not None and self.process.poll() is not None:
+            if now - self.started > _HEALTHY_SECONDS:
+                self.delay = _FIRST_DELAY_SECONDS
+            _log.error("died", process=self.name, exit_code=self.process.returncode, restart_seconds=self.delay)
+            self.process, self.not_before = None, now + self.delay
+            self.delay = min(self.delay * 2, _LONGEST_DELAY_SECONDS)
+        if self.process is None and now >= self.not_before:
+            self.start()
+
+    def stop(self, grace_seconds: float) -> None:
+        """Asks the process to end; one that has not after its grace is killed with its group."""
+        if self.process is None or self.process.poll() is not None:
+            return
+        self.process.terminate()
+        try:
+            self.process.wait(grace_seconds)
+        except subprocess.TimeoutExpired:
+            _log.warning("killed", process=self.name, grace_seconds=grace_seconds)
+            os.killpg(self.process.pid, signal.SIGKILL)
+            self.process.wait()
+        _log.info("stopped", process=self.name)
+
+
+def up(settings: Settings) -> int:
+    """Runs until SIGTERM or SIGINT. Returns the exit code.
+
+    Raises Conflict when another `retraind up` runs on the same state directory.
+    """
+    configure_logging()
+    stopping = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stopping.set())
+    command = [sys.executable, "-m", "daemon.cli", "--config", str(settings.source_path)]
+    clock = SystemClock()
+    daemon = _Child("daemon", [*command, "run"], clock)
+    worker = _Child("worker", [*command, "worker"], clock)
+    broker = EmbeddedBroker(settings) if settings.broker == "embedded" else None
+    if broker is not None:
+        broker.start()
+    try:
+        while not stopping.wait(_LOOK_SECONDS):
+            if broker is not None:
+                broker.ensure()
+            worker.keep()
+            daemon.keep()
+    finally:
+        daemon.stop(grace_seconds=30.0)
+        worker.stop(grace_seconds=settings.workers.grace.total_seconds() + 30.0)
+        if broker is not None:
+            broker.stop()
+    return 0

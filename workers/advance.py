@@ -1,0 +1,212 @@
+"""Advances a job by one stage: what every stage's Celery task does.
+
+A message is only a wake-up. The steps, each safe to die after:
+
+1. Ask the ledger whether this stage is the job's next; if not, the message is old: do nothing.
+2. Claim the job, and record the attempt, in one transaction.
+3. Run the stage under a heartbeat. What it leaves outside the ledger is idempotent.
+4. Commit the result, its events and what it means for the job, in one transaction that carries the
+   fencing token.
+5. Announce the next stage. If that is lost, the reconciler does it.
+"""
+
+import random
+from datetime import timedelta
+
+import structlog
+
+from retraind.errors import (
+    BrokerUnreachable,
+    FailureKind,
+    Interrupted,
+    LeaseLost,
+    LedgerError,
+    RetraindError,
+    StageError,
+    TransientFailure,
+    UnknownFailure,
+)
+from retraind.ledger import jobs, models, work
+from retraind.ledger.ledger import Transaction
+from retraind.ledger.work import Claim
+from retraind.config.policy import Approval, Policy
+from retraind.states import JobState, Stage
+from workers.context import StageContext, StageResult
+from workers.lifeline import Lifeline
+from workers.session import STOPPING, Session
+from workers.stages import RUN
+
+_log = structlog.get_logger(__name__)
+
+
+def advance(session: Session, job_id: str, stage: Stage) -> None:
+    """Runs `stage` of the job if it is the next; does nothing for a message that is old, doubled or forged."""
+    held = _claim(session, job_id, stage)
+    if held is None:
+        return
+    policy = _policy(session, held)
+    log = _log.bind(job=job_id, model=held.job.model, stage=str(stage))
+    lease = session.settings.lease
+    line = Lifeline(
+        lambda: _renew(session, held, lease.length),
+        session.clock,
+        heartbeat_seconds=lease.heartbeat.total_seconds(),
+        lease_seconds=lease.length.total_seconds(),
+    )
+    try:
+        with line:
+            outcome = _attempt(session, held, stage, line)
+        if isinstance(outcome, StageResult):
+            _commit(session, held, stage, outcome, policy)
+        else:
+            _commit_failure(session, held, stage, outcome, policy)
+    except LeaseLost as error:
+        log.warning("stage_abandoned", reason=str(error))
+        return
+    except LedgerError as error:
+        log.error("stage_uncommitted", error=str(error))  # the lease runs out and the stage is taken up again
+        return
+    announce(session, job_id)
+
+
+def announce(session: Session, job_id: str) -> None:
+    """Wakes a worker for the job's next stage; a broker that does not answer is left to the reconciler."""
+    try:
+        session.queue.announce(job_id, session.name)
+    except (BrokerUnreachable, LedgerError) as error:
+        _log.warning("announce_failed", job=job_id, error=str(error))
+
+
+def _claim(session: Session, job_id: str, stage: Stage) -> Claim | None:
+    with session.ledger.read() as connection:
+        job = jobs.get(connection, job_id)
+        done = work.done_stages(connection, job_id)
+    if job is None or stage in done:
+        _log.info("message_ignored", job=job_id, stage=str(stage), reason="unknown job" if job is None else "done")
+        return None
+    with session.ledger.write(session.name) as transaction:
+        held = work.claim(transaction, job_id, session.name, session.settings.lease.length)
+        if held is None:
+            return None
+        if held.next is not stage:
+            work.release(transaction, held)
+            return None
+    return held
+
+
+def _policy(session: Session, held: Claim) -> Policy:
+    model = session.settings.models.get(held.job.model)
+    return model.policy if model else Policy()
+
+
+def _renew(session: Session, held: Claim, length: timedelta) -> str | None:
+    with session.ledger.write(session.name) as transaction:
+        job = work.renew(transaction, held, length)
+    if job.cancelled_by:
+        return f"cancelled by {job.cancelled_by}"
+    return None
+
+
+def _attempt(session: Session, held: Claim, stage: Stage, line: Lifeline) -> StageResult | RetraindError:
+    """Runs the stage. Returns its result, or the failure by its kind. Raises LeaseLost."""
+    with session.ledger.write(session.name) as transaction:
+        attempt = work.begin_stage(transaction, held, stage)
+    try:
+        if held.job.cancelled_by:
+            raise Interrupted(f"cancelled by {held.job.cancelled_by}")
+        _bound_attempts(session, held, stage, attempt)
+        result = RUN[stage](_context(session, held, attempt, line))
+    except LeaseLost:
+        raise
+    except (StageError, Interrupted) as error:
+        outcome: StageResult | RetraindError = error
+    except RetraindError as error:
+        outcome = TransientFailure(str(error))
+    except Exception as error:
+        # The stage's own boundary: whatever a library raises is a failure that a person must look at.
+        _log.exception("stage_raised", job=held.job.id, stage=str(stage))
+        outcome = UnknownFailure(f"{stage} raised {type(error).__name__}: {error}")
+    else:
+        outcome = result
+    if line.lost:
+        raise LeaseLost(line.reason() or "the lease was taken")
+    return outcome
+
+
+def _bound_attempts(session: Session, held: Claim, stage: Stage, attempt: int) -> None:
+    most = _policy(session, held).retries.attempts
+    if attempt > most:
+        raise UnknownFailure(
+            f"{stage} was begun {most} times and its worker was lost each time; "
+            "most often the machine ran out of memory: look at its kernel log"
+        )
+
+
+def _context(session: Session, held: Claim, attempt: int, line: Lifeline) -> StageContext:
+    model = session.settings.models.get(held.job.model)
+    if model is None:
+        raise UnknownFailure(f"model {held.job.model!r} is not in this worker's configuration any more")
+    directory = session.settings.jobs_directory / held.job.id
+    directory.mkdir(parents=True, exist_ok=True)
+
+    def should_stop() -> str | None:
+        return line.reason() or ("the worker is stopping" if STOPPING.is_set() else None)
+
+    return StageContext(session, held.job, model, directory, held.done, session.clock.now(), attempt, should_stop)
+
+
+def _commit(session: Session, held: Claim, stage: Stage, result: StageResult, policy: Policy) -> None:
+    """Step 4 for a stage that ended well. Raises LeaseLost."""
+    with session.ledger.write(session.name) as transaction:
+        if result.version is not None:
+            work.record_version(transaction, held, result.version)
+        job = work.succeed(transaction, held, stage, result.result, **result.columns)
+        for gate in result.gates:
+            name = "gate.passed" if gate.passed else "gate.failed"
+            transaction.event(name, model=job.model, job=job.id, data=vars(gate))
+        if result.closes is not None:
+            if result.closes is JobState.DEPLOYED:
+                transaction.event("model.deployed", model=job.model, job=job.id, data=result.result)
+            jobs.close(transaction, job, result.closes, policy.breaker, error=result.because)
+            return
+        if stage is Stage.REGISTER:
+            _ask_or_deploy(transaction, held, policy)
+        else:
+            work.release(transaction, held)
+
+
+def _ask_or_deploy(transaction: Transaction, held: Claim, policy: Policy) -> None:
+    """A registered challenger: a person decides, or it is deployed."""
+    if policy.approval is Approval.AUTO:
+        work.release(transaction, held, state=JobState.DEPLOYING)
+        return
+    expires = transaction.now + policy.approval_expires
+    job = work.hold(transaction, held)
+    work.release(transaction, held, state=JobState.AWAITING_APPROVAL, approval_expires_at=expires)
+    data = {"version": job.version, "metrics": job.metrics, "expires": expires}
+    transaction.event("job.awaiting_approval", model=job.model, job=job.id, data=data)
+
+
+def _commit_failure(session: Session, held: Claim, stage: Stage, error: RetraindError, policy: Policy) -> None:
+    """Step 4 for a stage that did not end well. Raises LeaseLost."""
+    with session.ledger.write(session.name) as transaction:
+        job = work.hold(transaction, held)
+        if job.cancelled_by:
+            jobs.close(transaction, job, JobState.CANCELLED, policy.breaker, error=f"cancelled by {job.cancelled_by}")
+            return
+        if isinstance(error, Interrupted):
+            work.hand_over(transaction, held, stage)
+            return
+        kind = error.kind if isinstance(error, StageError) else FailureKind.UNKNOWN
+        retry_at = None
+        attempt = work.attempt_of(transaction.connection, job.id, stage)
+        if kind is FailureKind.TRANSIENT and attempt < policy.retries.attempts:
+            delay = jobs.retry_delay(attempt, policy.retries.delay, random.random())  # noqa: S311  # jitter, no secret
+            retry_at = transaction.now + delay
+        work.fail(transaction, held, stage, str(error), kind, retry_at)
+        if retry_at is not None:
+            work.release(transaction, held)
+            return
+        if stage is Stage.DEPLOY:
+            models.revert(transaction, job.model, job.id)
+        jobs.close(transaction, job, JobState.FAILED, policy.breaker, error=str(error))

@@ -1,0 +1,63 @@
+"""The Celery application: `celery -A workers worker`, with RETRAIND_CONFIG naming the configuration.
+
+Every stage is a task of its own name, so that `celery inspect` and Flower show what is going on and
+a stage can be routed to its own hosts.
+"""
+
+from functools import partial
+from typing import Any
+
+from celery import signals
+
+from retraind.logs import configure_logging
+from retraind.messages import CONVERGE, stage_task
+from retraind.queue import celery_app
+from retraind.states import Stage
+from workers import presence
+from workers.session import current
+
+
+def _advance(stage: Stage, job_id: object) -> None:
+    from workers.advance import advance  # noqa: PLC0415  # after the fork, so that the parent stays small
+
+    if isinstance(job_id, str):
+        advance(current(), job_id, stage)
+
+
+def _converge(model: object) -> None:
+    from workers.convergence import converge_if_needed  # noqa: PLC0415
+
+    if isinstance(model, str):
+        converge_if_needed(current(), model)
+
+
+def make_app() -> Any:
+    """The application, with its tasks, on the broker of the configuration that the environment names."""
+    application = celery_app(current().settings, publisher=False)
+    for stage in Stage:
+        application.task(partial(_advance, stage), name=stage_task(stage), typing=False)
+    application.task(_converge, name=CONVERGE, typing=False)
+    return application
+
+
+@signals.setup_logging.connect
+def _log(**_: object) -> None:
+    configure_logging()
+
+
+@signals.worker_ready.connect
+def _ready(**_: object) -> None:
+    presence.begin(current())
+
+
+@signals.worker_shutting_down.connect
+def _stopping(**_: object) -> None:
+    presence.stopping(current())
+
+
+@signals.worker_shutdown.connect
+def _stopped(**_: object) -> None:
+    presence.end(current())
+
+
+app = make_app()

@@ -1,0 +1,29 @@
+"""`retraind worker`: an ordinary Celery worker with our settings, in this process."""
+
+import os
+from collections.abc import Sequence
+
+from retraind.config.settings import Settings
+from retraind.messages import DEFAULT_QUEUE
+
+
+def run(settings: Settings, queues: Sequence[str] = (), concurrency: int | None = None) -> int:
+    """Runs until SIGTERM or SIGINT, then lets the stage under way finish or hands it over. Returns the exit code.
+
+    `queues` defaults to the common queue and every queue that a model of the configuration names.
+    """
+    os.environ["RETRAIND_CONFIG"] = str(settings.source_path)
+    from workers.celery import app  # noqa: PLC0415  # reads RETRAIND_CONFIG
+
+    named = {model.training.queue for model in settings.models.values() if model.training.queue}
+    chosen = list(queues) or [DEFAULT_QUEUE, *sorted(named)]
+    worker = app.Worker(
+        queues=chosen,
+        concurrency=concurrency or settings.workers.concurrency,
+        hostname=f"retraind-{os.getpid()}@%h",
+        pool="prefork",
+        loglevel=os.environ.get("RETRAIND_LOG_LEVEL", "INFO"),
+        without_mingle=True,
+    )
+    worker.start()
+    return int(worker.exitcode or 0)

@@ -1,0 +1,58 @@
+"""What one worker process has open: configuration, ledger, audit log, queue, and the wish to stop.
+
+Opened once per process and only after a fork: connections must not be shared with the parent.
+"""
+
+import os
+import socket
+from dataclasses import dataclass, field
+from functools import cached_property
+from multiprocessing import get_context
+from multiprocessing.synchronize import Event
+
+from retraind.audit import AuditLog
+from retraind.clock import Clock, SystemClock
+from retraind.config.loading import find_configuration, load
+from retraind.config.settings import Settings
+from retraind.ledger import Ledger
+from retraind.opening import open_ledger
+from retraind.queue import Queue
+
+# Made before the pool forks, so that the parent can tell every child at once.
+STOPPING: Event = get_context("fork").Event()
+
+
+@dataclass
+class Session:
+    """One process's view of the system."""
+
+    settings: Settings
+    clock: Clock = field(default_factory=SystemClock)
+
+    @cached_property
+    def name(self) -> str:
+        """Who acts, in the ledger and the audit log."""
+        return f"worker:{socket.gethostname()}:{os.getpid()}"
+
+    @cached_property
+    def _opened(self) -> tuple[Ledger, AuditLog]:
+        return open_ledger(self.settings, self.clock)
+
+    @property
+    def ledger(self) -> Ledger:
+        return self._opened[0]
+
+    @cached_property
+    def queue(self) -> Queue:
+        return Queue(self.settings, self.ledger)
+
+
+_sessions: dict[int, Session] = {}
+
+
+def current() -> Session:
+    """This process's session, opened from the configuration that the environment names."""
+    if os.getpid() not in _sessions:
+        _sessions.clear()  # what the parent had open is the parent's
+        _sessions[os.getpid()] = Session(load(find_configuration(None, os.environ), os.environ))
+    return _sessions[os.getpid()]
