@@ -1,7 +1,7 @@
 """Runs one command as a child process group with a budget: all training and prediction goes through here.
 
-The group is led by `workers/guard.py`, which ends the whole of it when told to, and by itself when
-this process dies, however it dies. What even that cannot cover (the guard and the worker killed at
+The group is led by a guard (`retraind.guarded`), which ends the whole of it when told to, and by itself
+when this process dies, however it dies. What even that cannot cover (the guard and the worker killed at
 the same instant) is covered by the record: a file in the job's directory that names the group, by
 which the next worker finds and kills what was left (`kill_leftover`) before it starts again.
 """
@@ -10,8 +10,6 @@ import json
 import os
 import signal
 import socket
-import subprocess
-import sys
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -23,16 +21,13 @@ from typing import IO
 import psutil
 
 from retraind.errors import BudgetExceeded, Interrupted, TransientFailure, UnknownFailure
+from retraind.guarded import ASK, KILL, Guarded
 from triggers.quantities import format_duration, format_size
 from workers.durable import write_json
 
-GUARD = Path(__file__).with_name("guard.py")
 TOKEN = "RETRAIND_GROUP"  # noqa: S105 - the environment variable that marks every process of a group
 POLL_SECONDS = 0.2
 TAIL_BYTES = 16_384
-ANSWER_SECONDS = 15.0  # a guard that has not done as told by then, beyond the group's grace, is stuck
-# What belongs to the worker's own supervision; a child that used it would speak in the worker's name.
-NOT_INHERITED = ("NOTIFY_SOCKET", "WATCHDOG_PID", "WATCHDOG_USEC", "LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES")
 # Signals that come from outside; any other signal is a fault of the program itself.
 SENT_FROM_OUTSIDE = frozenset({signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP})
 
@@ -90,7 +85,7 @@ def run(command: Command, limits: Limits, should_stop: ShouldStop = never) -> Fi
         try:
             finished = group.watch(command, limits, should_stop, start)
         finally:
-            group.close()
+            group.guarded.close()
             command.record.unlink(missing_ok=True)
     number = finished.exit_code - 128
     if number in SENT_FROM_OUTSIDE:
@@ -154,90 +149,53 @@ def _kill(process: psutil.Process) -> None:
 class _Group:
     """A started group, held by its guard."""
 
-    def __init__(self, guard: "subprocess.Popen[bytes]", control: int, started: float) -> None:
-        self.guard = guard
-        self.control = control
+    def __init__(self, guarded: Guarded, started: float) -> None:
+        self.guarded = guarded
         self.started = started
         self.peak_bytes = 0
 
     @classmethod
     def start(cls, command: Command, limits: Limits, log: IO[bytes]) -> "_Group":
         token = uuid.uuid4().hex
-        environment = {name: value for name, value in os.environ.items() if name not in NOT_INHERITED}
-        environment |= {"PYTHONUNBUFFERED": "1", **command.environment, TOKEN: token}
-        readable, control = os.pipe()
-        guard_call = [
-            sys.executable,
-            "-I",
-            "-S",
-            str(GUARD),
-            str(readable),
-            str(os.getpid()),
-            str(limits.grace_seconds),
-        ]
         try:
             # Before the start, so that there is no instant at which a group lives unnamed.
             write_json(command.record, {"token": token, "host": socket.gethostname(), "worker": os.getpid()})
-            guard = subprocess.Popen(
-                [*guard_call, *command.arguments],
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                env=environment,
-                cwd=command.directory,
-                start_new_session=True,
-                pass_fds=(readable,),
+            guarded = Guarded.start(
+                command.arguments,
+                grace_seconds=limits.grace_seconds,
+                output=log,
+                environment={"PYTHONUNBUFFERED": "1", **command.environment, TOKEN: token},
+                directory=command.directory,
             )
         except OSError as error:
-            os.close(control)
             raise UnknownFailure(f"{_sentence(command.what)} could not be started: {error}.") from error
-        finally:
-            os.close(readable)
-        return cls(guard, control, time.monotonic())
+        return cls(guarded, time.monotonic())
 
     def watch(self, command: Command, limits: Limits, should_stop: ShouldStop, log_start: int) -> Finished:
         """Waits for the end, by itself or by us."""
         what = _sentence(command.what)
-        while not self._ended_within(POLL_SECONDS):
+        while not self.guarded.ended_within(POLL_SECONDS):
             self._measure()
             if reason := should_stop():
-                self._end(b"T", limits.grace_seconds)
+                self.guarded.end()
                 raise Interrupted(f"{what} was stopped: {reason}")
             excess = self._excess(limits)
             if excess:
                 # A group that outgrows its memory is not asked first: while it tidies up the machine may run out.
-                self._end(b"K" if self._outgrew_memory(limits) else b"T", limits.grace_seconds)
+                self.guarded.end(KILL if self._outgrew_memory(limits) else ASK)
                 said = _last_words(_tail(command.log, log_start))
                 raise BudgetExceeded(f"{what} {excess} and was killed; {said} Its output is in {command.log}.")
-        code = self.guard.returncode
         return Finished(
-            exit_code=code if code >= 0 else 128 - code,
+            exit_code=self.guarded.exit_code or 0,
             seconds=time.monotonic() - self.started,
             peak_bytes=self.peak_bytes,
             output=_tail(command.log, log_start),
         )
 
-    def close(self) -> None:
-        """Lets go of the group: what is left of it ends, also when this is reached by an exception."""
-        os.close(self.control)
-        if self.guard.poll() is None:
-            self._wait_or_kill(ANSWER_SECONDS)
-
-    def _ended_within(self, seconds: float) -> bool:
-        try:
-            self.guard.wait(seconds)
-        except subprocess.TimeoutExpired:
-            return False
-        return True
-
     def _measure(self) -> None:
         """Adds up the resident memory of the group now. What left the session counts: the guard adopted it."""
         total = 0
-        try:
-            processes = psutil.Process(self.guard.pid).children(recursive=True)
-        except psutil.Error:  # it ended meanwhile
-            return
-        for process in processes:
+        for process in self.guarded.descendants():
             try:
                 total += process.memory_info().rss
             except psutil.Error:  # it ended meanwhile
@@ -255,23 +213,6 @@ class _Group:
         if limits.seconds is not None and time.monotonic() - self.started > limits.seconds:
             return f"took longer than its time budget of {format_duration(timedelta(seconds=limits.seconds))}"
         return None
-
-    def _end(self, order: bytes, grace_seconds: float) -> None:
-        try:
-            os.write(self.control, order)
-        except BrokenPipeError:  # the guard has ended
-            return
-        self._wait_or_kill(grace_seconds + ANSWER_SECONDS)
-
-    def _wait_or_kill(self, seconds: float) -> None:
-        """Waits for the guard; one that does not answer (it was stopped) is killed with all that descends from it."""
-        if self._ended_within(seconds):
-            return
-        processes = psutil.Process(self.guard.pid).children(recursive=True)
-        self.guard.kill()
-        for process in processes:
-            _kill(process)
-        self.guard.wait()
 
 
 def _tail(log: Path, start: int) -> str:

@@ -115,13 +115,13 @@ def test_a_program_that_does_not_exist_is_named(tmp_path: Path) -> None:
 
 def test_a_working_directory_that_does_not_exist_is_named(tmp_path: Path) -> None:
     command = Command("the training of m", ["true"], tmp_path / "log", tmp_path / "g.json", directory=tmp_path / "gone")
-    with pytest.raises(UnknownFailure, match="could not be started: .*gone"):
+    with pytest.raises(UnknownFailure, match=r"could not be started: .*gone"):
         run(command, Limits())
 
 
 def test_the_time_budget_ends_the_whole_group_also_what_left_it(tmp_path: Path) -> None:
     command = python(tmp_path, FAMILY_THAT_WAITS, str(tmp_path / "pids"))
-    with pytest.raises(BudgetExceeded, match="took longer than its time budget of 1.5s and was killed"):
+    with pytest.raises(BudgetExceeded, match=r"took longer than its time budget of 1\.5s and was killed"):
         run(command, Limits(seconds=1.5, grace_seconds=0.2))
     assert alive(family(tmp_path)) == []
 
@@ -200,7 +200,7 @@ def test_what_survives_worker_and_guard_is_killed_by_the_next_worker(tmp_path: P
 def test_a_guard_that_does_not_answer_is_killed_with_its_family(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("workers.process.ANSWER_SECONDS", 0.2)
+    monkeypatch.setattr("retraind.guarded.ANSWER_SECONDS", 0.2)
 
     def freeze_the_guard() -> str | None:
         if not (tmp_path / "pids").exists():

@@ -1,10 +1,10 @@
-"""The first process of a child's group; it ends the whole group when the worker says so, or dies.
+"""The first process of a guarded command; it ends the command when its starter says so, or dies.
 
-`workers.process` starts it as `python guard.py CONTROL PARENT GRACE COMMAND...` in a session of its
+`retraind.guarded` starts it as `python guard.py CONTROL PARENT GRACE COMMAND...` in a session of its
 own. It runs COMMAND in that session and ends with its exit code (128 + the signal's number where a
-signal ended it, 127 where it could not be started). It must outlive no worker: CONTROL is the read
-end of a pipe whose other end only the worker holds, so that a worker killed with SIGKILL shows as
-its end of file. A byte `K` on it ends the group at once; any other byte, or the end of file, first
+signal ended it, 127 where it could not be started). It must outlive no starter: CONTROL is the read
+end of a pipe whose other end only the starter holds, so that a starter killed with SIGKILL shows as
+its end of file. A byte `K` on it ends the command at once; any other byte, or the end of file, first
 asks with SIGTERM and kills after GRACE seconds.
 
 On Linux it also adopts every descendant (as a subreaper), so that a process which left the session
@@ -84,7 +84,7 @@ def _wake_on_signals() -> int:
 
 
 def _wait(child: int, control: int, wake: int, parent: int) -> tuple[bytes, int | None]:
-    """Waits for the command's end (its code) or for the worker's order (its byte; b"" where the worker is gone)."""
+    """Waits for the command's end (its code) or for its starter's order (its byte; b"" where that is gone)."""
     while True:
         code = _reap(child)
         if code is not None:
@@ -94,7 +94,7 @@ def _wait(child: int, control: int, wake: int, parent: int) -> tuple[bytes, int 
             os.read(wake, 4096)
         if control in ready:
             return os.read(control, 1), None
-        # A copy of the pipe's other end, inherited by a fork of the worker, would hide the worker's death.
+        # A copy of the pipe's other end, inherited by a fork of the starter, would hide its death.
         if os.getppid() != parent:
             return b"", None
 
