@@ -55,7 +55,7 @@ class _Combination(Trigger):
             "needed": self.needed,
         }
         told = f"{len(fired)} of {count(len(self.of), 'trigger')} fired"
-        bar = f"{self.needed} {'is' if self.needed == 1 else 'are'} needed, each within {span(self.within)} and since the last training"
+        bar = f"it takes {self.needed}, each within {span(self.within)} and since the last training"
         told += f" ({listing(fired)})" if fired else ""
         if len(fired) >= self.needed:
             return Verdict(Outcome.FIRED, f"{told}; {bar}.", numbers)
