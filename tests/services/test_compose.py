@@ -17,6 +17,8 @@ import redis
 import yaml
 from servers import PostgresServer, free_port
 
+from retraind.config.loading import load
+
 ROOT = Path(__file__).parents[2]
 FILE = ROOT / "docker-compose.yml"
 COMPOSE: dict[str, Any] = yaml.safe_load(FILE.read_text())
@@ -92,6 +94,19 @@ def test_passwords_come_from_files_alone() -> None:
     ignored = (ROOT / ".gitignore").read_text().split()
     for secret in COMPOSE["secrets"].values():
         assert f"/{Path(secret['file']).parent}/" in ignored
+
+
+def test_the_mounted_configuration_loads_with_the_passwords_from_the_secrets(tmp_path: Path) -> None:
+    environment = SERVICES["daemon"]["environment"]
+    for name, path in environment.items():
+        (tmp_path / Path(path).name).write_text(f"{name.lower()}\n")
+    in_tests = {name: path.replace("/run/secrets", str(tmp_path)) for name, path in environment.items()}
+    settings = load(ROOT / "deploy/compose/retraind.yaml", in_tests)
+    assert settings.ledger == "postgresql+psycopg://retraind:postgres_password_file@postgres/retraind"
+    assert settings.broker == "redis://:redis_password_file@redis:6379/0"
+    mounts = [volume.split(":")[1] for volume in SERVICES["daemon"]["volumes"]]
+    assert str(settings.state) in mounts
+    assert settings.audit.path.is_relative_to(settings.state)
 
 
 def test_named_volumes_are_declared_and_mounted_files_exist() -> None:

@@ -20,7 +20,8 @@ DAEMON, WORKER = ROOT / "deploy/systemd/retraind.service", ROOT / "deploy/system
 
 KNOWN = {
     "Unit": "Description Documentation Wants After StartLimitIntervalSec StartLimitBurst",
-    "Service": "Type NotifyAccess ExecStart User Group UMask WorkingDirectory StateDirectory StateDirectoryMode "
+    "Service": "Type NotifyAccess ExecStart ExecReload "
+    "User Group UMask WorkingDirectory StateDirectory StateDirectoryMode "
     "EnvironmentFile WatchdogSec TimeoutStartSec TimeoutStopSec KillMode Restart RestartSec RestartPreventExitStatus "
     "ProtectSystem ProtectHome PrivateTmp PrivateDevices NoNewPrivileges CapabilityBoundingSet AmbientCapabilities "
     "RestrictAddressFamilies RestrictNamespaces RestrictRealtime RestrictSUIDSGID LockPersonality "
