@@ -178,10 +178,12 @@ class Tally:
 
     @classmethod
     def of_pairs(cls, pairs: Iterable[tuple[object, object, int]]) -> "Tally":
-        """From (prediction, actual, rows) as a store groups them; classes written in several ways are joined."""
+        """From (prediction, actual, rows) as a store groups them; classes written in several ways are joined, and
+        rows where either is None are left out."""
         counts: Counter[tuple[str, str]] = Counter()
         for prediction, actual, rows in pairs:
-            counts[class_label(prediction), class_label(actual)] += rows
+            if prediction is not None and actual is not None:
+                counts[class_label(prediction), class_label(actual)] += rows
         return cls(classes=dict(counts))
 
     @property

@@ -1,0 +1,239 @@
+"""Fires when the live performance of the deployed version is, beyond doubt, past a bar.
+
+Beyond doubt: the whole confidence interval lies past the bar, not the point alone. Judged are
+labelled rows that the deployed version predicted since it was deployed, no younger than the label
+delay; what share of the rows has a label is always told.
+"""
+
+import difflib
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+from pydantic import Field, JsonValue, field_validator, model_validator
+
+from triggers.base import Trigger
+from triggers.evidence import CountRequest, Counts, Evidence, ModelFacts, Request, RowsRequest, TallyRequest, Window
+from triggers.metrics import METRICS, Metric, Tally, is_macro, positive_label
+from triggers.quantities import Duration
+from triggers.verdict import Outcome, Verdict
+from triggers.wording import age, count, figure, listing, percent, span
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from triggers.confidence import Estimate
+
+_NAMES: list[JsonValue] = [*sorted(METRICS)]
+# The database can sum these up; the others need each row (r2: its interval, not its value).
+_SUMMED = frozenset({"accuracy", "precision", "recall", "f1", "mae", "rmse", "mape"})
+
+
+class PerformanceTrigger(Trigger):
+    """Fires on a live metric past its bar."""
+
+    wakes_on_rows: ClassVar[bool] = True
+
+    type: Literal["performance"] = Field(default="performance", description="Which kind of trigger this is.")
+    metric: str = Field(description="Which metric.", json_schema_extra={"enum": _NAMES})
+    below: float | None = Field(default=None, description="The bar of a metric that falls when a model decays.")
+    above: float | None = Field(default=None, description="The bar of a metric that rises when a model decays.")
+    window: Duration | None = Field(default=None, description="Judge the newest so much time.")
+    last: int | None = Field(default=None, ge=1, description="Judge the newest so many labelled rows instead.")
+    min_labels: int = Field(default=100, ge=2, description="With fewer labelled rows the answer is insufficient.")
+    min_coverage: float = Field(
+        default=0.0, ge=0, le=1, description="With a smaller share of labelled rows the answer is insufficient."
+    )
+    positive: str | int | float | bool | None = Field(
+        default=None,
+        description="The positive class; by default 1 or true, else the larger of two. With more classes precision, "
+        "recall and f1 are averaged over them unless one is named here.",
+    )
+    confidence: float = Field(default=0.95, gt=0.5, lt=1, description="The two-sided confidence of the interval.")
+
+    @field_validator("metric")
+    @classmethod
+    def _is_a_metric(cls, value: str) -> str:
+        if value not in METRICS:
+            near = difflib.get_close_matches(value.lower(), METRICS, n=1)
+            advice = f"did you mean {near[0]}?" if near else f"choose one of {', '.join(sorted(METRICS))}"
+            raise ValueError(f"{value!r} is not a metric; {advice}")
+        return value
+
+    @model_validator(mode="after")
+    def _has_one_bar(self) -> "PerformanceTrigger":
+        known = self._known
+        word, other = ("below", "above") if known.higher_is_better else ("above", "below")
+        if getattr(self, other) is not None or getattr(self, word) is None:
+            moves = "falls" if known.higher_is_better else "rises"
+            raise ValueError(f"{self.metric} {moves} when a model decays; write {word}: BAR and no {other}")
+        if not known.lowest <= self.bar <= known.highest or self.bar == (
+            known.lowest if known.higher_is_better else known.highest
+        ):
+            raise ValueError(
+                f"{word}: {self.bar:g} is a bar that {self.metric}, which lies between {known.lowest:g} and "
+                f"{known.highest:g}, can never be {word}; write one within"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _has_one_window(self) -> "PerformanceTrigger":
+        if (self.window is None) == (self.last is None):
+            raise ValueError("write window: DURATION or last: ROWS, one of the two")
+        if self.last is not None and self.last < self.min_labels:
+            raise ValueError(f"last ({self.last}) is below min_labels ({self.min_labels}), so it would never suffice")
+        if self.positive is not None and self._known.task == "regression":
+            raise ValueError(f"positive has no use for {self.metric}, which compares numbers; leave it out")
+        return self
+
+    @property
+    def _known(self) -> Metric:
+        return METRICS[self.metric]
+
+    @property
+    def bar(self) -> float:
+        """`below` or `above`, whichever is given."""
+        bar = self.below if self.below is not None else self.above
+        assert bar is not None  # noqa: S101 the validators saw to it
+        return bar
+
+    def cadence(self) -> timedelta:
+        if self.look_every is not None:
+            return self.look_every
+        if self.window is None:
+            return timedelta(hours=1)
+        return min(max(self.window / 7, timedelta(seconds=1)), timedelta(days=1))
+
+    def requests(self, facts: ModelFacts, state: Mapping[str, Any], now: datetime) -> Mapping[str, Request]:
+        window, kind = self._span(facts, now), self._known.needs
+        labels: Request
+        if self.metric in _SUMMED:
+            summed: Literal["classes", "errors"] = "errors" if kind == "errors" else "classes"
+            labels = TallyRequest(window, summed, self.last, facts.version)
+        else:
+            column = "score" if kind == "scores" else "prediction"
+            labels = RowsRequest(window, (column, "actual"), labelled=True, last=self.last, version=facts.version)
+        return {"counts": CountRequest(window), "labels": labels}
+
+    def _span(self, facts: ModelFacts, now: datetime) -> Window:
+        """The time judged: old enough to have labels, and no older than the deployed version's deployment."""
+        end = now - (facts.label_delay or timedelta())
+        starts = [facts.deployed_at, None if self.window is None else end - self.window]
+        start = max((each for each in starts if each is not None), default=None)
+        return Window(None if start is None else min(start, end), end)
+
+    def evaluate(self, evidence: Evidence, now: datetime) -> Verdict:
+        counts: Counts = evidence.answers["counts"]
+        found = evidence.answers["labels"]
+        rows = found.rows if isinstance(found, Tally) else found.num_rows
+        numbers = self._numbers(evidence.facts, counts, rows, now)
+        where = self._where(evidence.facts, rows, now)
+        lack = self._lack(counts, rows)
+        if lack is not None:
+            return Verdict(Outcome.INSUFFICIENT, f"There are only {where}; {lack}.", numbers)
+        try:
+            estimate = self._estimate(found)
+        except ValueError as error:
+            return Verdict(Outcome.ERROR, f"{self.metric} cannot be computed on {where}: {error}.", numbers)
+        if estimate is None:
+            return Verdict(Outcome.INSUFFICIENT, f"{self.metric} is undefined on {where}: {self._why(found)}.", numbers)
+        return self._judge(estimate, where, evidence.facts, numbers)
+
+    def _judge(self, estimate: "Estimate", where: str, facts: ModelFacts, numbers: dict[str, Any]) -> Verdict:
+        higher_is_better = self._known.higher_is_better
+        word = "below" if higher_is_better else "above"
+        past = estimate.value < self.bar if higher_is_better else estimate.value > self.bar
+        beyond_doubt = estimate.high < self.bar if higher_is_better else estimate.low > self.bar
+        numbers = {**numbers, "value": estimate.value, "low": estimate.low, "high": estimate.high}
+        stands = f"{word} {self.bar:g}"
+        if not beyond_doubt:
+            stands = f"not beyond doubt {stands}" if past else f"not {stands}"
+        interval = f"{100 * self.confidence:g} % interval {figure(estimate.low)} to {figure(estimate.high)}"
+        sentence = f"{self.metric} was {figure(estimate.value)} ({interval}) on {where}, {stands}"
+        if numbers["gate"] is not None:
+            sentence += f" (at its gate it had {figure(numbers['gate'])})"
+        if numbers["coverage"] is not None:
+            sentence += f"; {percent(numbers['coverage'])} of rows have labels"
+        return Verdict(Outcome.FIRED if beyond_doubt else Outcome.QUIET, f"{sentence}.", numbers)
+
+    def _lack(self, counts: Counts, rows: int) -> str | None:
+        """Why the labels do not suffice; None when they do."""
+        if rows < self.min_labels:
+            return f"{self.min_labels:,} are needed, and {counts.labelled:,} of {count(counts.rows, 'row')} have labels"
+        if counts.rows and counts.labelled < self.min_coverage * counts.rows:
+            return (
+                f"{percent(counts.labelled / counts.rows)} of rows have labels, and {percent(self.min_coverage)} are "
+                "needed"
+            )
+        return None
+
+    def _estimate(self, found: "Tally | pa.Table") -> "Estimate | None":
+        from triggers.confidence import estimate_from_rows, estimate_from_tally
+
+        if isinstance(found, Tally):
+            self._refuse_strangers(found)
+            return estimate_from_tally(self.metric, found, self.confidence, self.positive)
+        from triggers.columns import labels_and_numbers
+
+        classes = self._known.needs == "scores"
+        actual, other = labels_and_numbers(found, "score" if classes else "prediction", classes=classes)
+        if actual.size < self.min_labels:
+            return None
+        if classes and self.metric != "roc_auc" and not ((other >= 0) & (other <= 1)).all():
+            raise ValueError(f"the scores reach from {other.min():g} to {other.max():g}, and a probability is 0 to 1")
+        return estimate_from_rows(self.metric, actual, other, self.confidence, self.positive)
+
+    def _refuse_strangers(self, tally: Tally) -> None:
+        """Raises ValueError where predictions and actuals are not of one kind: a probability is no class."""
+        predicted = {prediction for prediction, _ in tally.classes}
+        actual = {truth for _, truth in tally.classes}
+        if len(predicted | actual) > 2 and not predicted & actual:
+            raise ValueError(
+                f"no prediction is ever one of the actual classes: predicted are {listing(sorted(predicted))}, and what "
+                f"came true are {listing(sorted(actual))}; map predictions to a column that holds the same classes"
+            )
+
+    def _why(self, found: "Tally | pa.Table") -> str:
+        """Why the metric is undefined on enough rows."""
+        if not isinstance(found, Tally):
+            if self._known.needs == "scores":
+                return "it takes enough rows with scores, actuals of both classes, and to know which class is positive"
+            return "all actuals are equal, or too few rows have a prediction"
+        if self._known.needs == "errors":
+            return "every actual is zero"
+        label = positive_label(found.labels, self.positive)
+        if label is None and not is_macro(found, self.positive):
+            return f"nothing says which class is positive beside {listing(sorted(found.labels))}; write positive: CLASS"
+        happened = {"precision": "was predicted", "recall": "turned out", "f1": "was predicted or turned out"}
+        return f"no row {happened[self.metric]} {label}"
+
+    def _where(self, facts: ModelFacts, rows: int, now: datetime) -> str:
+        """The rows judged, in words."""
+        until = "" if facts.label_delay is None else f", up to {age(facts.label_delay)} ago"
+        told = count(rows, "labelled row")
+        if self.last is not None and rows >= self.last:
+            return f"the newest {told}{until}"
+        deployed, start = facts.deployed_at, self._span(facts, now).start
+        if deployed is not None and start is not None and start <= deployed:
+            return f"{told} since version {facts.version} was deployed {age(now - deployed)} ago{until}"
+        if self.window is None:
+            return f"{told}{until}"
+        return f"{told} of {span(self.window)}{until}" if until else f"{told} of the last {span(self.window)}"
+
+    def _numbers(self, facts: ModelFacts, counts: Counts, rows: int, now: datetime) -> dict[str, Any]:
+        window = self._span(facts, now)
+        return {
+            "metric": self.metric,
+            "value": None,
+            "low": None,
+            "high": None,
+            "confidence": self.confidence,
+            "bar": self.bar,
+            "labelled": rows,
+            "min_labels": self.min_labels,
+            "coverage": counts.labelled / counts.rows if counts.rows else None,
+            "start": None if window.start is None else window.start.isoformat(),
+            "end": None if window.end is None else window.end.isoformat(),
+            "version": facts.version,
+            "gate": facts.gate_metrics.get(self.metric),
+        }
