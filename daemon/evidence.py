@@ -3,17 +3,17 @@
 One reader per model; equal requests of one round of looks are answered by one read.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
+from retraind.store import PredictionsStore, open_store
+from retraind.tables import read_table
 from sqlalchemy import Connection
 
 from daemon.scanning import scan
 from retraind.config.settings import Model
 from retraind.errors import StoreError
 from retraind.ledger import looks, models
-from retraind.store import PredictionsStore, open_store
-from retraind.tables import read_table
 from triggers.evidence import (
     CountRequest,
     FilesRequest,
@@ -62,19 +62,22 @@ class EvidenceReader:
         return self._cache[request]
 
     def _read(self, request: Request, connection: Connection) -> Any:
-        readers: Mapping[type, Callable[[Any], Any]] = {
-            CountRequest: lambda asked: self.store.counts(asked.window),
-            TallyRequest: lambda asked: self.store.tally(asked),
-            RowsRequest: lambda asked: self.store.rows(asked),
-            TableFileRequest: lambda asked: read_table(asked.path, asked.columns),
-            FilesRequest: self._scan,
-            TrainingRequest: lambda asked: self._training(asked, connection),
-            MembersRequest: lambda asked: self._members(asked, connection),
-        }
-        reader = readers.get(type(request))
-        if reader is None:
-            raise StoreError(f"a trigger asked for {type(request).__name__}, which nothing here can answer")
-        return reader(request)
+        if isinstance(request, (CountRequest, TallyRequest, RowsRequest)):
+            return self._from_store(request)
+        if isinstance(request, TableFileRequest):
+            return read_table(request.path, request.columns)
+        if isinstance(request, FilesRequest):
+            return self._scan(request)
+        if isinstance(request, TrainingRequest):
+            return self._training(request, connection)
+        return self._members(request, connection)
+
+    def _from_store(self, request: CountRequest | TallyRequest | RowsRequest) -> Any:
+        if isinstance(request, CountRequest):
+            return self.store.counts(request.window)
+        if isinstance(request, TallyRequest):
+            return self.store.tally(request)
+        return self.store.rows(request)
 
     def _scan(self, request: FilesRequest) -> Manifest:
         found = scan(request.pattern, request.hash_below_bytes, self._manifests.get(request.pattern))
@@ -86,7 +89,7 @@ class EvidenceReader:
         champion = models.champions(connection, self.name).current
         if champion is None or champion.reference is None:
             return None
-        from pyarrow import parquet  # noqa: PLC0415  # slow to import, and many looks need none of it
+        from pyarrow import parquet  # slow to import, and many looks need none of it
 
         try:
             file = parquet.ParquetFile(champion.reference)

@@ -19,7 +19,7 @@ from retraind.config.settings import Model
 from retraind.errors import Conflict, RetraindError
 from retraind.ledger import Ledger, Transaction, jobs, looks, models
 from retraind.ledger.looks import RECENT_LOOKS, TriggerRecord
-from triggers.base import Action, Trigger
+from triggers.base import Trigger
 from triggers.evidence import Evidence
 from triggers.verdict import Outcome, Verdict
 
@@ -40,8 +40,7 @@ def evaluate(reader: EvidenceReader, trigger_name: str, connection: Connection, 
         return trigger.evaluate(Evidence(facts, state, answers), now)
     except RetraindError as error:
         return Verdict(Outcome.ERROR, str(error))
-    except Exception as error:
-        # The boundary of a look: whatever one trigger raises, the others go on.
+    except Exception as error:  # noqa: BLE001  # the boundary of a look
         _log.exception("look_raised", model=reader.name, trigger=trigger_name)
         return Verdict(Outcome.ERROR, f"the trigger raised {type(error).__name__}: {error}")
 
@@ -85,7 +84,7 @@ def commit(
         connection, now = transaction.connection, transaction.now
         record = looks.record(connection, look.model, look.trigger_name)
         recent = [*(record.recent or []), str(look.verdict.outcome)][-RECENT_LOOKS:]
-        decision = _decide(look, record, recent, connection, now, audit_unwritable)
+        decision = _decide(look, record, recent, connection, now, audit_unwritable=audit_unwritable)
         job = _carry_out(transaction, look, decision, record)
         values = _remembered(look, record, recent, decision, now)
         facts = models.facts(connection, look.model, settings.predictions.columns.feature_names, now)
@@ -97,7 +96,13 @@ def commit(
 
 
 def _decide(
-    look: Look, record: TriggerRecord, recent: list[str], connection: Connection, now: datetime, audit_unwritable: bool
+    look: Look,
+    record: TriggerRecord,
+    recent: list[str],
+    connection: Connection,
+    now: datetime,
+    *,
+    audit_unwritable: bool,
 ) -> Decision:
     key = look.verdict.key
     if look.verdict.fired and key and looks.known_key(connection, look.model, look.trigger_name, key):
@@ -190,6 +195,3 @@ def _tell_health(transaction: Transaction, look: Look, record: TriggerRecord) ->
         transaction.event("trigger.error", model=look.model, data=data)
     elif not failing and record.errors > 0:
         transaction.event("trigger.recovered", model=look.model, data={"trigger": look.trigger_name})
-
-
-__all__ = ["Action", "Look", "commit", "evaluate", "standing"]

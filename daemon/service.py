@@ -12,6 +12,7 @@ from collections.abc import Callable
 from datetime import datetime
 
 import structlog
+from retraind.logs import configure_logging
 
 from daemon.alerting import AlertSender
 from daemon.monitor import LONGEST_SLEEP_SECONDS, Monitor
@@ -24,7 +25,6 @@ from retraind.config.settings import Settings
 from retraind.errors import ConfigurationError, LeaseLost, LedgerError
 from retraind.ledger import Ledger, Transaction, leases
 from retraind.ledger.leases import LEADER
-from retraind.logs import configure_logging
 from retraind.opening import open_ledger
 from retraind.queue import Queue
 
@@ -210,8 +210,7 @@ class _Leadership:
     def _safely(self, step: Callable[[], None]) -> None:
         try:
             step()
-        except Exception:
-            # The boundary of a tick: the next one is tried all the same, and this one is on record.
+        except Exception:  # noqa: BLE001  # the boundary of a tick: the next one is tried all the same
             _log.exception("tick_failed")
 
 

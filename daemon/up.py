@@ -12,11 +12,11 @@ import threading
 from dataclasses import dataclass, field
 
 import structlog
-
 from retraind.broker import EmbeddedBroker
+from retraind.logs import configure_logging
+
 from retraind.clock import Clock, SystemClock
 from retraind.config.settings import Settings
-from retraind.logs import configure_logging
 
 _log = structlog.get_logger(__name__)
 _FIRST_DELAY_SECONDS = 1.0

@@ -21,7 +21,7 @@ def celery_app(settings: Settings, *, publisher: bool) -> Any:
     timeout nor a result backend matters: the ledger owns time and results. A `publisher` gives up
     soon, because the reconciler will try again; a worker keeps trying to connect.
     """
-    from celery import Celery  # noqa: PLC0415  # a tenth of a second that `status` need not spend
+    from celery import Celery  # a tenth of a second that `status` need not spend
 
     app = Celery("retraind")
     url = broker_url(settings)

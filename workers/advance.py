@@ -15,6 +15,7 @@ from datetime import timedelta
 
 import structlog
 
+from retraind.config.policy import Approval, Policy
 from retraind.errors import (
     BrokerUnreachable,
     FailureKind,
@@ -29,7 +30,6 @@ from retraind.errors import (
 from retraind.ledger import jobs, models, work
 from retraind.ledger.ledger import Transaction
 from retraind.ledger.work import Claim
-from retraind.config.policy import Approval, Policy
 from retraind.states import JobState, Stage
 from workers.context import StageContext, StageResult
 from workers.lifeline import Lifeline
@@ -64,7 +64,7 @@ def advance(session: Session, job_id: str, stage: Stage) -> None:
         log.warning("stage_abandoned", reason=str(error))
         return
     except LedgerError as error:
-        log.error("stage_uncommitted", error=str(error))  # the lease runs out and the stage is taken up again
+        log.warning("stage_uncommitted", error=str(error))  # the lease runs out and the stage is taken up again
         return
     announce(session, job_id)
 
@@ -112,9 +112,7 @@ def _attempt(session: Session, held: Claim, stage: Stage, line: Lifeline) -> Sta
     with session.ledger.write(session.name) as transaction:
         attempt = work.begin_stage(transaction, held, stage)
     try:
-        if held.job.cancelled_by:
-            raise Interrupted(f"cancelled by {held.job.cancelled_by}")
-        _bound_attempts(session, held, stage, attempt)
+        _may_go_on(session, held, stage, attempt)
         result = RUN[stage](_context(session, held, attempt, line))
     except LeaseLost:
         raise
@@ -122,8 +120,7 @@ def _attempt(session: Session, held: Claim, stage: Stage, line: Lifeline) -> Sta
         outcome: StageResult | RetraindError = error
     except RetraindError as error:
         outcome = TransientFailure(str(error))
-    except Exception as error:
-        # The stage's own boundary: whatever a library raises is a failure that a person must look at.
+    except Exception as error:  # noqa: BLE001  # the boundary of a stage: a person must look at what a library raises
         _log.exception("stage_raised", job=held.job.id, stage=str(stage))
         outcome = UnknownFailure(f"{stage} raised {type(error).__name__}: {error}")
     else:
@@ -133,7 +130,10 @@ def _attempt(session: Session, held: Claim, stage: Stage, line: Lifeline) -> Sta
     return outcome
 
 
-def _bound_attempts(session: Session, held: Claim, stage: Stage, attempt: int) -> None:
+def _may_go_on(session: Session, held: Claim, stage: Stage, attempt: int) -> None:
+    """Raises Interrupted for a cancelled job, UnknownFailure for a stage that has cost its workers their lives."""
+    if held.job.cancelled_by:
+        raise Interrupted(f"cancelled by {held.job.cancelled_by}")
     most = _policy(session, held).retries.attempts
     if attempt > most:
         raise UnknownFailure(

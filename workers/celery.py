@@ -8,8 +8,8 @@ from functools import partial
 from typing import Any
 
 from celery import signals
-
 from retraind.logs import configure_logging
+
 from retraind.messages import CONVERGE, stage_task
 from retraind.queue import celery_app
 from retraind.states import Stage
@@ -18,14 +18,14 @@ from workers.session import current
 
 
 def _advance(stage: Stage, job_id: object) -> None:
-    from workers.advance import advance  # noqa: PLC0415  # after the fork, so that the parent stays small
+    from workers.advance import advance  # after the fork, so that the parent stays small
 
     if isinstance(job_id, str):
         advance(current(), job_id, stage)
 
 
 def _converge(model: object) -> None:
-    from workers.convergence import converge_if_needed  # noqa: PLC0415
+    from workers.convergence import converge_if_needed
 
     if isinstance(model, str):
         converge_if_needed(current(), model)

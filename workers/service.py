@@ -13,7 +13,7 @@ def run(settings: Settings, queues: Sequence[str] = (), concurrency: int | None 
     `queues` defaults to the common queue and every queue that a model of the configuration names.
     """
     os.environ["RETRAIND_CONFIG"] = str(settings.source_path)
-    from workers.celery import app  # noqa: PLC0415  # reads RETRAIND_CONFIG
+    from workers.celery import app  # reads RETRAIND_CONFIG
 
     named = {model.training.queue for model in settings.models.values() if model.training.queue}
     chosen = list(queues) or [DEFAULT_QUEUE, *sorted(named)]

@@ -116,6 +116,6 @@ def _translated(url: str) -> Iterator[None]:
 
 
 def _without_password(url: str) -> str:
-    from sqlalchemy import make_url  # noqa: PLC0415
+    from sqlalchemy import make_url
 
     return make_url(url).render_as_string(hide_password=True)

@@ -91,8 +91,8 @@ def insert_if_absent(transaction: Transaction, table: Table, values: Mapping[str
     """Inserts unless a unique constraint forbids it. True when the row is new."""
     connection = transaction.connection
     dialect = sqlite if connection.dialect.name == "sqlite" else postgresql
-    result = connection.execute(dialect.insert(table).values(**values).on_conflict_do_nothing())
-    return result.rowcount == 1
+    statement = dialect.insert(table).values(**values).on_conflict_do_nothing()
+    return connection.execute(statement.returning(*table.primary_key)).first() is not None
 
 
 def upsert(transaction: Transaction, table: Table, key: Mapping[str, Any], values: Mapping[str, Any]) -> None:

@@ -35,8 +35,8 @@ def _version(engine: Engine) -> str | None:
 
 
 def _migrate(engine: Engine) -> None:
-    from alembic import command  # noqa: PLC0415  # slow to import, and needed once a version
-    from alembic.config import Config  # noqa: PLC0415
+    from alembic import command  # slow to import, and needed once a version
+    from alembic.config import Config
 
     config = Config()
     config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))

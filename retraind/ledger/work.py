@@ -125,6 +125,12 @@ def begin_stage(transaction: Transaction, held: Claim, stage: Stage) -> int:
     return attempt
 
 
+def attempt_of(connection: Connection, job_id: str, stage: Stage) -> int:
+    """How many attempts at the stage were begun and not handed over; 0 before the first."""
+    query = select(_stages.c.attempt).where(_stages.c.job == job_id, _stages.c.stage == stage)
+    return connection.execute(query).scalar() or 0
+
+
 def succeed(transaction: Transaction, held: Claim, stage: Stage, result: Mapping[str, Any], **values: Any) -> Job:
     """Commits a stage's result, and what it says of the job. Raises LeaseLost."""
     job = hold(transaction, held, **values)
