@@ -2,7 +2,6 @@
 
 import gzip
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -233,4 +232,4 @@ def test_a_reader_that_follows_never_sees_half_a_line_end(ledger, audit, path):
         happen(ledger, 1)
         audit.project()
         assert (first + reader.read()).endswith(b"\n")
-    assert os.stat(path).st_size == len(path.read_bytes())
+    assert path.stat().st_size == len(path.read_bytes())

@@ -29,9 +29,13 @@ def assert_chained(events: list[dict]) -> None:
 
 
 def test_events_of_a_transaction_that_failed_do_not_exist(ledger):
-    with pytest.raises(RuntimeError), ledger.write("daemon") as transaction:
-        jobs.request(transaction, "delays", reason="r")
-        raise RuntimeError
+    def fail_midway() -> None:
+        with ledger.write("daemon") as transaction:
+            jobs.request(transaction, "delays", reason="r")
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        fail_midway()
     assert rows(ledger) == []
     with ledger.read() as connection:
         assert jobs.open_job(connection, "delays") is None
