@@ -12,11 +12,12 @@ import threading
 from dataclasses import dataclass, field
 
 import structlog
-from retraind.broker import EmbeddedBroker
 from retraind.logs import configure_logging
 
 from retraind.clock import Clock, SystemClock
 from retraind.config.settings import Settings
+from retraind.embedded_broker import EmbeddedBroker
+from retraind.locks import only_up
 
 _log = structlog.get_logger(__name__)
 _FIRST_DELAY_SECONDS = 1.0
@@ -80,6 +81,12 @@ def up(settings: Settings) -> int:
     stopping = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopping.set())
+    with only_up(settings):
+        _keep_all(settings, stopping)
+    return 0
+
+
+def _keep_all(settings: Settings, stopping: threading.Event) -> None:
     command = [sys.executable, "-m", "daemon.cli", "--config", str(settings.source_path)]
     clock = SystemClock()
     daemon = _Child("daemon", [*command, "run"], clock)
@@ -98,4 +105,3 @@ def up(settings: Settings) -> int:
         worker.stop(grace_seconds=settings.workers.grace.total_seconds() + 30.0)
         if broker is not None:
             broker.stop()
-    return 0

@@ -1,0 +1,89 @@
+"""Locks that say who holds them and that no crash leaves behind: one `retraind up` per state directory.
+
+A lock is a flock on a file that is never removed; the file names its last holder.
+"""
+
+import fcntl
+import os
+import socket
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import psutil
+
+from retraind.config.settings import Settings
+from retraind.errors import Conflict
+
+_POLL_SECONDS = 0.05
+
+
+class PidLock:
+    """One lock of this process. Its descriptor may be handed to children: then it is held until they have ended too."""
+
+    def __init__(self, path: Path, purpose: str) -> None:
+        self._path = path
+        self._purpose = purpose  # as in "`retraind up` runs"
+        self._descriptor: int | None = None
+
+    @property
+    def descriptor(self) -> int:
+        """Raises ValueError while the lock is not held."""
+        if self._descriptor is None:
+            raise ValueError(f"the lock {self._path} is not held")
+        return self._descriptor
+
+    def acquire(self, wait_seconds: float = 0.0) -> None:
+        """Takes the lock. A holder that is dead itself, but whose children live on, is waited for so long.
+
+        Raises Conflict, which names the holder, when it is held; OSError where the file cannot be made.
+        """
+        descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o644)
+        deadline = time.monotonic() + wait_seconds
+        while True:
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                holder = os.pread(descriptor, 400, 0).decode(errors="replace").split()
+                if _lives(holder) or time.monotonic() >= deadline:
+                    os.close(descriptor)
+                    raise Conflict(self._refusal(holder)) from None
+            time.sleep(_POLL_SECONDS)
+        os.ftruncate(descriptor, 0)
+        os.pwrite(descriptor, f"{os.getpid()} {socket.gethostname()}\n".encode(), 0)
+        self._descriptor = descriptor
+
+    def release(self) -> None:
+        """Lets go of the lock; children that were handed the descriptor keep it until they end."""
+        if self._descriptor is not None:
+            os.close(self._descriptor)
+            self._descriptor = None
+
+    def _refusal(self, holder: list[str]) -> str:
+        pid, host = [*holder, "unknown", "unknown"][:2] if len(holder) != 1 else (holder[0], "unknown")
+        where = "" if host in {"unknown", socket.gethostname()} else f" on {host}"
+        return (
+            f"{self._purpose} already in {self._path.parent} (pid {pid}{where}); "
+            "stop it first, or set another `state` directory for this one"
+        )
+
+
+def _lives(holder: list[str]) -> bool:
+    """True unless the holder is known to be dead: another host's processes cannot be seen from here."""
+    if len(holder) != 2 or not holder[0].isdigit():
+        return False
+    return holder[1] != socket.gethostname() or psutil.pid_exists(int(holder[0]))
+
+
+@contextmanager
+def only_up(settings: Settings) -> Iterator[None]:
+    """Holds off every other `retraind up` on the same state directory. Raises Conflict, naming its pid."""
+    settings.state.mkdir(parents=True, exist_ok=True)
+    lock = PidLock(settings.state / "up.lock", "`retraind up` runs")
+    lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()
