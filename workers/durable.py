@@ -21,7 +21,8 @@ def replacing(path: Path) -> Iterator[Path]:
     temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
     try:
         yield temporary
-        flush(temporary)
+        for written in [temporary, *temporary.rglob("*")]:
+            flush(written)
         temporary.replace(path)
         flush(path.parent)
     finally:
@@ -38,8 +39,6 @@ def copy_directory(source: Path, target: Path) -> None:
     """Makes `target`, which does not exist, a copy of the directory `source`; links are followed."""
     with replacing(target) as temporary:
         shutil.copytree(source, temporary)
-        for path in temporary.rglob("*"):
-            flush(path)
 
 
 def point(link: Path, target: str) -> None:

@@ -1,0 +1,89 @@
+"""Predicts the same rows with one or more saved models.
+
+Spec: `data` (Parquet), `features`, `task` (or null), `models` (name -> {`model`: directory, `output`:
+Parquet file to write}). Result: `models` (name -> {`ok`, `sentence` where not, `rows`, `positive`:
+the class that `score` is the probability of}). An output has the columns `prediction` and, where the
+model gives probabilities of two classes, `score`. One model that cannot be loaded or asked does not
+keep the others from answering.
+"""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+from mlflow.models import Model
+
+from . import frames
+from .boundary import Refusal, last_line
+from .outputs import Output, of_classifier, read_output
+
+
+def main(spec: Mapping[str, Any]) -> dict[str, Any]:
+    return {"models": {name: _answer(each, spec) for name, each in spec["models"].items()}}
+
+
+def _answer(each: Mapping[str, Any], spec: Mapping[str, Any]) -> dict[str, Any]:
+    try:
+        output = predict(each["model"], spec["data"], spec["features"], spec["task"])
+        write(output, each["output"])
+    except Refusal as refusal:
+        return {"ok": False, "sentence": refusal.sentence}
+    except Exception as error:  # noqa: BLE001 - a model is the user's code, and may raise anything
+        traceback.print_exc()
+        return {"ok": False, "sentence": last_line(error)}
+    positive = output.positive.item() if isinstance(output.positive, np.generic) else output.positive
+    return {"ok": True, "rows": len(output.prediction), "positive": positive}
+
+
+def predict(directory: str, data: str, features: Sequence[str], task: str | None) -> Output:
+    """What the model in `directory` says of the rows in `data`. Refuses a model whose inputs they lack."""
+    if not (Path(directory) / "MLmodel").is_file():
+        raise Refusal(f"there is no MLflow model in {directory}.")
+    description = Model.load(directory)
+    frame = frames.read(data, _inputs(description) or features)
+    if "sklearn" in description.flavors:
+        import mlflow.sklearn
+
+        return _ask(mlflow.sklearn.load_model(directory), frame, task)
+    import mlflow.pyfunc
+
+    model = mlflow.pyfunc.load_model(directory, suppress_warnings=True)
+    # The types were found in the training data: whole numbers then, floats once a value is missing. The model is asked
+    # all the same; what it cannot take it says itself.
+    model.metadata.signature = None
+    return _ask(_unwrapped(model), frame, task)
+
+
+def write(output: Output, path: str) -> None:
+    """Writes the output as Parquet."""
+    columns = {"prediction": pa.array(pd.Series(output.prediction), from_pandas=True)}
+    if output.score is not None:
+        columns["score"] = pa.array(output.score.astype("float64"))
+    pq.write_table(pa.table(columns), path)
+
+
+def _ask(model: Any, frame: pd.DataFrame, task: str | None) -> Output:
+    if task != "regression" and hasattr(model, "predict_proba") and hasattr(model, "classes_"):
+        return of_classifier(model, frame)
+    return read_output(model.predict(frame), len(frame), task)
+
+
+def _inputs(description: Model) -> list[str] | None:
+    """The columns that the model was trained on; None where it does not say."""
+    signature = description.signature
+    return list(signature.inputs.input_names()) if signature is not None and signature.inputs is not None else None
+
+
+def _unwrapped(model: Any) -> Any:
+    """The user's own object where `saving.FramePredictor` holds one, so that its probabilities can be asked for."""
+    try:
+        return model.unwrap_python_model().model
+    except Exception:  # noqa: BLE001 - MLflow's answer to any other flavour, in a type of each version's own
+        return model
