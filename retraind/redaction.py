@@ -63,7 +63,7 @@ def passwords_in(url: str) -> tuple[str, ...]:
 
 @lru_cache(maxsize=16)
 def _pattern(secrets: tuple[str, ...]) -> re.Pattern[str] | None:
-    """Matches any of `secrets`, the longest first. A short one counts as a whole word only, or `a` would hide each a."""
+    """Matches any of `secrets`, the longest first. A short one counts as a whole word, or `a` would hide each a."""
     written = {
         form for secret in secrets if secret.strip() for form in (secret, quote(secret, safe=""), repr(secret)[1:-1])
     }

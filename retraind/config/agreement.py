@@ -58,7 +58,8 @@ def _members(trigger: Trigger) -> tuple[str, ...]:
 
 def _path(members: Mapping[str, tuple[str, ...]], start: str, goal: str) -> tuple[str, ...] | None:
     """The names from `start` to `goal` along memberships, both included. None: there is no such path."""
-    paths, seen = [(start,)], {start}
+    paths: list[tuple[str, ...]] = [(start,)]
+    seen = {start}
     while paths:
         path = paths.pop()
         if path[-1] == goal:
@@ -105,7 +106,7 @@ def _needs_actuals_to_train(predictions: Predictions, training: Training) -> Pro
     data = training.data
     if data.source != "predictions":
         return
-    if predictions.columns.actual is None:
+    if predictions.columns.actual is None and data.target == "actual":
         yield (
             ("training", "data", "source"),
             "training on the predictions store needs actuals, and predictions.columns.actual is null; "

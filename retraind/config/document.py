@@ -149,12 +149,12 @@ class _Reader:
             if key_node.tag == _TAG + "merge":
                 continue
             key = self._key(key_node, location)
+            place = (*location, _step(key))
             if key in seen:
                 lines = f"lines {seen[key].line} and {_mark(key_node).line}"
-                self._problem(location, key_node, f"the key {key!r} is written twice, on {lines}; keep one of them")
+                self._problem(place, key_node, f"the key {key!r} is written twice, on {lines}; keep one of them")
                 continue
             seen[key] = _mark(key_node)
-            place = (*location, _step(key))
             self._document.keys[place] = seen[key]
             result[key] = self.read(value_node, place)
         for key, value_node in self._merged(node, location):

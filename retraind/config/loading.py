@@ -79,12 +79,14 @@ def _no_mapping(document: Document) -> Problem:
 
 def _translated(errors: list[ErrorDetails], document: Document, secrets: tuple[str, ...]) -> list[Problem]:
     """Each of pydantic's errors at its place in the file; none where the value itself could not be read."""
-    unread = {problem.location for problem in document.problems}
+    told = {problem.location for problem in document.problems}
     problems = []
     for error in errors:
         spot = locate(error["loc"], document.value, Settings)
-        if spot.location in unread:
+        if spot.location in told:
             continue
+        if error["loc"] != spot.location:
+            told.add(spot.location)  # a union that nothing tells apart is refused once for each of its members
         if isinstance(error["input"], str):  # before a sentence cuts it short, and with it the secret
             error["input"] = redact_values(error["input"], secrets)
         around = locate(error["loc"][:-1], document.value, Settings)

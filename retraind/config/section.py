@@ -38,6 +38,16 @@ def refuse(problems: Iterable[tuple[Place, str]]) -> None:
         raise ValidationError.from_exception_data("configuration", details)
 
 
+def exactly_one(*keys: str) -> dict[str, Any]:
+    """What a JSON Schema adds to say that exactly one of `keys` is there."""
+    return {"oneOf": [{"required": [key]} for key in keys]}
+
+
+def one_of(names: Iterable[str]) -> dict[str, Any]:
+    """What a JSON Schema adds to list the texts that a setting takes."""
+    return {"enum": sorted(names)}
+
+
 def by_key(kinds: Mapping[str, str], expected: str, plain: Mapping[str, str] | None = None) -> Discriminator:
     """Tell the kinds of a section apart by the key that is present, so that errors speak of the kind meant.
 

@@ -27,7 +27,7 @@ from retraind.config.deploy import Target
 from retraind.config.paths import BrokerUrl, DatabaseUrl, FilePath, TrackingUrl, with_absolute_paths
 from retraind.config.policy import Policy
 from retraind.config.predictions import Predictions
-from retraind.config.section import Section, refuse
+from retraind.config.section import Section, one_of, refuse
 from retraind.config.training import SqlSource, Training
 from retraind.events import KNOWN_ALERT_NAMES
 from retraind.nearest import nearest
@@ -113,8 +113,8 @@ class Monitor(Section):
     republish_after: Duration = Field(
         default="30s", validate_default=True, description="Age at which an unclaimed job is announced again."
     )
-    rows_check_every: Duration = Field(
-        default="5s", validate_default=True, description="Time between checks for new rows."
+    converge_every: Duration = Field(
+        default="5m", validate_default=True, description="Time between checks that every target shows the champion."
     )
     files_scan_every: Duration = Field(
         default="60s", validate_default=True, description="Time between full scans of watched files."
@@ -130,7 +130,7 @@ class Alert(Section):
     """Who is told what."""
 
     url: str = Field(min_length=1, repr=False, description="An Apprise URL, as `slack://...` or `json://host/path`.")
-    on: tuple[str, ...] = Field(
+    on: tuple[Annotated[str, Field(json_schema_extra=one_of(KNOWN_ALERT_NAMES))], ...] = Field(
         min_length=1, description="Job states or event names, as `failed`, `awaiting_approval` or `model.deployed`."
     )
 

@@ -34,6 +34,8 @@ def sentence_of(error: yaml.YAMLError, text: str) -> tuple[int, int, str]:
         return 1, 1, "this is not YAML; mend it or begin anew with `retraind init`"
     opened_at = error.context_mark or mark
     problem = str(error.problem or "")
+    if "expected ':'" in problem:
+        mark = opened_at  # the key, not what follows it
     sentence = next((words for pattern, words in _SENTENCES if re.search(pattern, problem)), None)
     if sentence is None:
         sentence = f"this is not YAML ({problem}); mend it or put the value in quotes"

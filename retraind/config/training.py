@@ -2,10 +2,10 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, Tag, field_validator, model_validator
+from pydantic import ConfigDict, Field, Tag, field_validator, model_validator
 
 from retraind.config.paths import DatabaseUrl, FileText, FunctionName, Interpreter
-from retraind.config.section import Section, by_key
+from retraind.config.section import Section, by_key, exactly_one, one_of
 from retraind.nearest import did_you_mean
 from triggers.metrics import METRICS
 from triggers.quantities import Duration, Size
@@ -22,6 +22,8 @@ def known_metric(name: str) -> str:
 
 class FileSource(Section):
     """Training data in CSV or Parquet files instead of the predictions store."""
+
+    model_config = ConfigDict(json_schema_extra=exactly_one("csv", "parquet"))
 
     csv: FileText | None = Field(default=None, description="A path or glob of CSV files.")
     parquet: FileText | None = Field(default=None, description="A path or glob of Parquet files.")
@@ -64,6 +66,8 @@ Source = Annotated[
 
 class DataWindow(Section):
     """Which span of the data a training takes, counted back from the job's request."""
+
+    model_config = ConfigDict(json_schema_extra=exactly_one("rolling", "expanding"))
 
     rolling: Duration | None = Field(default=None, description="The newest so much.")
     expanding: bool = Field(default=False, description="Everything there is.")
@@ -194,7 +198,12 @@ class Budget(Section):
 class Gate(Section):
     """A condition a challenger must meet: against a figure, or against the champion on the same rows."""
 
-    metric: str = Field(description="What is measured, as `accuracy`; all metrics are listed in `docs/triggers.md`.")
+    model_config = ConfigDict(json_schema_extra=exactly_one("at_least", "at_most", "not_worse_than", "better_than"))
+
+    metric: str = Field(
+        description="What is measured, as `accuracy`; all metrics are listed in `docs/triggers.md`.",
+        json_schema_extra=one_of(METRICS),
+    )
     at_least: float | None = Field(default=None, description="The lowest figure that passes.")
     at_most: float | None = Field(default=None, description="The highest figure that passes.")
     not_worse_than: Literal["champion"] | None = Field(
