@@ -216,7 +216,7 @@ class _Leadership:
 
 def run(settings: Settings) -> int:
     """Runs the daemon in this process until SIGTERM or SIGINT. Returns the exit code."""
-    configure_logging()
+    configure_logging(settings)
     daemon = Daemon(settings)
     signal.signal(signal.SIGTERM, lambda *_: _stop(daemon))
     signal.signal(signal.SIGINT, lambda *_: _stop(daemon))

@@ -77,7 +77,7 @@ def up(settings: Settings) -> int:
 
     Raises Conflict when another `retraind up` runs on the same state directory.
     """
-    configure_logging()
+    configure_logging(settings)
     stopping = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopping.set())

@@ -42,7 +42,7 @@ def make_app() -> Any:
 
 @signals.setup_logging.connect
 def _log(**_: object) -> None:
-    configure_logging()
+    configure_logging(current().settings)
 
 
 @signals.worker_ready.connect
