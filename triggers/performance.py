@@ -188,9 +188,9 @@ class PerformanceTrigger(Trigger):
         predicted = {prediction for prediction, _ in tally.classes}
         actual = {truth for _, truth in tally.classes}
         if len(predicted | actual) > 2 and not predicted & actual:
+            told = f"predicted are {listing(sorted(predicted))}, and actual are {listing(sorted(actual))}"
             raise ValueError(
-                f"no prediction is ever one of the actual classes: predicted are {listing(sorted(predicted))}, and what "
-                f"came true are {listing(sorted(actual))}; map predictions to a column that holds the same classes"
+                f"no prediction is ever one of the actual classes: {told}; map both to columns of the same classes"
             )
 
     def _why(self, found: "Tally | pa.Table") -> str:
