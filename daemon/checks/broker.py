@@ -1,0 +1,28 @@
+"""Does the broker answer, and does it keep what it is given?"""
+
+from collections.abc import Iterator
+
+from daemon.checks.finding import Finding, Level, either, split, warning
+from retraind.broker import EMBEDDED, broker_url, probe
+from retraind.config.settings import Settings
+from retraind.errors import BrokerUnreachable
+from retraind.messages import DEFAULT_QUEUE
+from retraind.redaction import redact
+
+
+def check(settings: Settings) -> Iterator[Finding]:
+    """Asks it. An embedded broker that does not run is no problem: `retraind up` starts it."""
+    queues = {model.training.queue for model in settings.models.values() if model.training.queue}
+    url = broker_url(settings)
+    try:
+        found = probe(url, {DEFAULT_QUEUE, *queues})
+    except BrokerUnreachable as error:
+        if settings.broker == EMBEDDED:
+            yield warning(
+                "broker", "the embedded broker does not run", "`retraind up` starts it, and stops it at its end"
+            )
+        else:
+            yield split("broker", Level.PROBLEM, str(error))
+        return
+    sentences = (split("broker", Level.WARNING, sentence) for sentence in found)
+    yield from either(sentences, "broker", f"{redact(url)} answers")

@@ -1,0 +1,51 @@
+"""The whole command, put together: every verb, in the groups that `retraind --help` shows."""
+
+from typing import Annotated
+
+import typer
+
+from daemon.cli import acting, auditing, beginning, looking, running
+from daemon.cli.command import ConfigOption, DebugOption, Root, declare, version_option
+
+Root.groups = (
+    ("Begin", ("demo", "init", "check", "schema")),
+    ("Run", ("up", "run", "worker", "healthcheck")),
+    ("Look", ("status", "jobs", "show", "evaluate", "audit")),
+    ("Act", ("trigger", "approve", "reject", "cancel", "rollback", "pause", "resume")),
+)
+
+app = typer.Typer(
+    cls=Root,
+    rich_markup_mode=None,
+    add_completion=False,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["--help", "-h"], "max_content_width": 100},
+)
+
+
+@app.callback()
+def _root(
+    *,
+    version: Annotated[
+        bool, typer.Option("--version", callback=version_option, is_eager=True, help="Show the version and end.")
+    ] = False,
+    config: ConfigOption = None,
+    debug: DebugOption = False,
+) -> None:
+    """retraind keeps production models fresh: it watches, decides with evidence, retrains, gates and deploys.
+
+    `retraind COMMAND --help` tells more of each. Exit status: 0 done, 1 failed, 2 the configuration or the
+    call is wrong.
+    """
+
+
+declare(app, (beginning.demo, beginning.init, beginning.check, beginning.schema))
+declare(app, (running.up, running.run, running.worker, running.healthcheck))
+declare(app, (looking.status, looking.jobs, looking.show, looking.evaluate))
+declare(app, (acting.trigger, acting.approve, acting.reject, acting.cancel, acting.rollback))
+declare(app, (acting.pause, acting.resume))
+
+_audit = typer.Typer(rich_markup_mode=None, no_args_is_help=True, help=auditing.HELP)
+declare(_audit, (auditing.tail, auditing.verify))
+app.add_typer(_audit, name="audit")

@@ -1,0 +1,23 @@
+"""`check` as text for people."""
+
+from daemon.checks import CheckReport, Level
+from daemon.cli.output import say, show_table
+
+
+def show_findings(report: CheckReport) -> None:
+    """One line each, the mend beside what is wrong, and the sum at the end."""
+    rows = [
+        (str(finding.level), finding.what, f"{finding.sentence}; {finding.mend}" if finding.mend else finding.sentence)
+        for finding in report.findings
+    ]
+    show_table(("", "WHAT", "FOUND"), rows)
+    problems = sum(finding.level is Level.PROBLEM for finding in report.findings)
+    warnings = sum(finding.level is Level.WARNING for finding in report.findings)
+    say()
+    said = [_count(problems, "problem"), _count(warnings, "warning")]
+    counted = " and ".join(text for text in said if text)
+    say(f"{report.configuration}: {counted or 'everything it names is there'}")
+
+
+def _count(number: int, word: str) -> str:
+    return f"{number} {word}{'' if number == 1 else 's'}" if number else ""

@@ -1,0 +1,104 @@
+"""`jobs` and `show` as text for people."""
+
+from collections.abc import Sequence
+
+from daemon.cli.output import heading, say, show_table, words
+from daemon.reports.jobs import JobInFull, JobReport, StageReport
+from retraind.telling import figures, gate_sentence, instant, span
+
+
+def show_jobs(reports: Sequence[JobReport]) -> None:
+    """One line each."""
+    if not reports:
+        say("no jobs yet")
+        return
+    rows = [
+        (
+            job.id,
+            job.model,
+            words(job.state),
+            instant(job.requested_at),
+            span(job.seconds),
+            job.version or "-",
+            _why(job),
+        )
+        for job in reports
+    ]
+    show_table(("JOB", "MODEL", "STATE", "REQUESTED", "TOOK", "VERSION", "WHY"), rows)
+
+
+def _why(job: JobReport) -> str:
+    return f"{job.reason.rstrip('.')}; {job.error}" if job.error else job.reason
+
+
+def show_job(report: JobInFull) -> None:
+    """Everything, in the order it happened."""
+    job = report.job
+    heading(f"{job.id}: {job.model}, {words(job.state)}" + (f", version {job.version}" if job.version else ""))
+    for name, value in _facts(report):
+        say(f"  {name:<13}{value}")
+    if report.causes:
+        _part("Why")
+        show_table(
+            ("TRIGGER", "ROLE", "AT", "SENTENCE"),
+            [(cause.trigger, cause.role, instant(cause.at), cause.sentence) for cause in report.causes],
+            indent="  ",
+        )
+    if report.stages:
+        _part("Stages")
+        headers = ("STAGE", "STATE", "ATTEMPT", "BEGAN", "TOOK", "WORKER", "RESULT")
+        show_table(headers, [_stage_row(stage) for stage in report.stages], indent="  ")
+    if report.gates:
+        _part("Gates")
+        rows = [("passed" if gate.passed else "failed", gate_sentence(vars(gate))) for gate in report.gates]
+        show_table(("ANSWER", "GATE"), rows, indent="  ")
+    if report.log is not None:
+        _part(f"The end of {report.log.path}")
+        for line in report.log.tail or ["(empty)"]:
+            say(f"  {line}")
+    _part("Events")
+    events = [(instant(event.time), event.event, event.actor, event.sentence) for event in report.events]
+    show_table(("TIME", "EVENT", "BY", "WHAT HAPPENED"), events, indent="  ")
+
+
+def show_log(report: JobInFull) -> None:
+    """The log alone, as it is."""
+    if report.log is None:
+        say(f"job {report.job.id} has no training log" + (" yet" if report.job.open else ""))
+        return
+    for line in report.log.tail:
+        say(line)
+
+
+def _part(title: str) -> None:
+    say()
+    heading(title)
+
+
+def _facts(report: JobInFull) -> list[tuple[str, str]]:
+    job, data, version = report.job, report.data, report.version
+    took = f", ended {instant(job.closed_at)} after {span(job.seconds)}" if job.closed_at else ""
+    facts = [("because", job.reason), ("requested", f"{instant(job.requested_at)} by {job.actor}{took}")]
+    if report.forced:
+        facts.append(("forced", "even on data trained on before"))
+    if data.window_end is not None:
+        start = instant(data.window_start) if data.window_start else "the beginning"
+        facts.append(("data", f"from {start} to {instant(data.window_end)}, hash {(data.data_hash or '-')[:12]}"))
+    if report.metrics:
+        facts.append(("metrics", figures(report.metrics)))
+    if version is not None:
+        facts += [("version", f"{version.version}, {version.uri}"), ("files", version.directory)]
+    if report.approved_by:
+        facts.append(("approved by", report.approved_by))
+    if report.cancelled_by:
+        facts.append(("cancelled by", report.cancelled_by))
+    if job.error:
+        facts.append(("error", job.error))
+    return facts
+
+
+def _stage_row(stage: StageReport) -> Sequence[str]:
+    took = span(stage.seconds) if stage.seconds is not None else "-"
+    result = stage.error or figures(stage.result) or "-"
+    attempt = str(stage.attempt) if stage.attempt else "-"
+    return (stage.stage, stage.state, attempt, instant(stage.started_at), took, stage.worker or "-", result)

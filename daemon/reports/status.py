@@ -1,0 +1,238 @@
+"""How everything stands: each model with its version, its holds, its open job and its triggers; who is alive.
+
+Called by `retraind status`. Asks only the ledger and the audit log's own note, so that it answers when
+the daemon, the broker or a predictions store is down.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Connection
+
+from daemon.policy import Standing, held
+from retraind.audit import AuditLog
+from retraind.config.settings import Model, Settings
+from retraind.ledger import Ledger, jobs, leases, looks, models, trail, work
+from retraind.ledger.looks import TriggerRecord
+from retraind.ledger.rows import Job
+
+# A look this long overdue is no matter of a busy moment any more.
+OVERDUE = timedelta(seconds=60)
+
+
+@dataclass(frozen=True)
+class ProcessReport:
+    """A daemon or worker that the ledger has heard of."""
+
+    id: str
+    kind: str
+    host: str
+    pid: int
+    started_at: datetime
+    seen_at: datetime
+    alive: bool
+
+
+@dataclass(frozen=True)
+class DaemonReport:
+    """Whether anything is being watched. `leader` is None when no daemon leads."""
+
+    leading: bool
+    leader: str | None
+
+
+@dataclass(frozen=True)
+class AuditReport:
+    """How far the audit log's file is behind the ledger."""
+
+    path: str
+    ledger_seq: int
+    behind_events: int
+
+
+@dataclass(frozen=True)
+class PauseReport:
+    at: datetime
+    by: str | None
+    reason: str | None
+
+
+@dataclass(frozen=True)
+class BreakerReport:
+    """Jobs in a row without a deployment; `until` is None while that does not yet hold new jobs off."""
+
+    fruitless_jobs: int
+    until: datetime | None
+
+
+@dataclass(frozen=True)
+class OpenJobReport:
+    """The job under way. `stage` is None between stages; `waiting_until` is set before a retry."""
+
+    id: str
+    state: str
+    reason: str
+    requested_at: datetime
+    stage: str | None
+    since: datetime
+    worker: str | None
+    waiting_until: datetime | None
+    approval_expires_at: datetime | None
+    version: str | None
+
+
+@dataclass(frozen=True)
+class TriggerReport:
+    """A trigger's last look, its answer and its next look; all None when it was never looked at."""
+
+    name: str
+    type: str
+    action: str
+    last_look_at: datetime | None
+    outcome: str | None
+    sentence: str | None
+    decision: str | None
+    next_look_at: datetime | None
+    fired_at: datetime | None
+    errors_in_a_row: int
+    overdue_seconds: float | None
+
+
+@dataclass(frozen=True)
+class ModelReport:
+    """One model. `held_because` says in words why a firing would not become a job just now."""
+
+    model: str
+    version: str | None
+    deployed_at: datetime | None
+    previous_version: str | None
+    metrics: Mapping[str, Any] | None
+    paused: PauseReport | None
+    breaker: BreakerReport | None
+    cooldown_until: datetime | None
+    held_because: str | None
+    open_job: OpenJobReport | None
+    triggers: list[TriggerReport]
+
+
+@dataclass(frozen=True)
+class StatusReport:
+    time: datetime
+    daemon: DaemonReport
+    processes: list[ProcessReport]
+    audit: AuditReport
+    models: list[ModelReport]
+    alarms: list[str]
+
+
+def status(settings: Settings, ledger: Ledger, audit: AuditLog, now: datetime) -> StatusReport:
+    """How everything stands at `now`. Raises LedgerError."""
+    behind = audit.lag()
+    with ledger.read() as connection:
+        daemon = _daemon(connection, now)
+        processes = alive_processes(connection, settings, now)
+        log = AuditReport(str(settings.audit.path), trail.head(connection), behind)
+        reports = [_model(connection, name, model, now) for name, model in settings.models.items()]
+    return StatusReport(now, daemon, processes, log, reports, _alarms(daemon, processes, reports))
+
+
+def alive_processes(connection: Connection, settings: Settings, now: datetime) -> list[ProcessReport]:
+    """Every process heard of lately; `alive` when its heartbeat is younger than the length of a lease."""
+    return [
+        ProcessReport(
+            row.id, row.kind, row.host, row.pid, row.started_at, row.seen_at, now - row.seen_at <= settings.lease.length
+        )
+        for row in leases.processes(connection)
+    ]
+
+
+def _daemon(connection: Connection, now: datetime) -> DaemonReport:
+    lease = leases.holder(connection, leases.LEADER)
+    leading = lease is not None and lease.owner is not None and lease.until is not None and lease.until > now
+    return DaemonReport(leading, lease.owner if leading else None)
+
+
+def _model(connection: Connection, name: str, model: Model, now: datetime) -> ModelReport:
+    row = models.standing(connection, name)
+    both = models.champions(connection, name)
+    last = models.last_deployment(connection, name)
+    paused = PauseReport(row.paused_at, row.paused_by, row.pause_reason) if row and row.paused_at else None
+    breaker = BreakerReport(row.fruitless_jobs, row.hold_until) if row and row.fruitless_jobs else None
+    closed_at = jobs.last_closed_at(connection, name)
+    cooldown = closed_at + model.policy.cooldown if closed_at and model.policy.cooldown else None
+    standing = Standing(
+        hold_until=breaker.until if breaker else None,
+        last_closed_at=closed_at,
+        requested_at=jobs.requested_since(connection, name, now - timedelta(days=1)),
+    )
+    job = jobs.open_job(connection, name)
+    records = {record.trigger: record for record in looks.records(connection, name)}
+    return ModelReport(
+        model=name,
+        version=both.current.version if both.current else None,
+        deployed_at=last.at if last and both.current else None,
+        previous_version=both.previous.version if both.previous else None,
+        metrics=both.current.metrics if both.current else None,
+        paused=paused,
+        breaker=breaker,
+        cooldown_until=cooldown if cooldown and cooldown > now else None,
+        held_because="the model is paused" if paused else held(model.policy, standing, now),
+        open_job=_open_job(connection, job) if job else None,
+        triggers=[_trigger(model, trigger, records.get(trigger), now) for trigger in model.triggers],
+    )
+
+
+def _open_job(connection: Connection, job: Job) -> OpenJobReport:
+    running = [stage for stage in work.stages_of(connection, job.id) if stage.state == "running"]
+    stage = running[-1] if running else None
+    return OpenJobReport(
+        id=job.id,
+        state=job.state,
+        reason=job.reason,
+        requested_at=job.requested_at,
+        stage=stage.stage if stage else None,
+        since=stage.started_at if stage else job.updated_at,
+        worker=job.lease_owner,
+        waiting_until=job.not_before,
+        approval_expires_at=job.approval_expires_at,
+        version=job.version,
+    )
+
+
+def _trigger(model: Model, name: str, record: TriggerRecord | None, now: datetime) -> TriggerReport:
+    trigger = model.triggers[name]
+    next_look = record.next_look_at if record else None
+    overdue = (now - next_look).total_seconds() if next_look is not None and now - next_look > OVERDUE else None
+    return TriggerReport(
+        name=name,
+        type=trigger.type,
+        action=str(trigger.action),
+        last_look_at=record.last_look_at if record else None,
+        outcome=record.outcome if record else None,
+        sentence=record.sentence if record else None,
+        decision=record.decision if record else None,
+        next_look_at=next_look,
+        fired_at=record.fired_at if record else None,
+        errors_in_a_row=record.errors if record else 0,
+        overdue_seconds=overdue,
+    )
+
+
+def _alarms(daemon: DaemonReport, processes: list[ProcessReport], reports: list[ModelReport]) -> list[str]:
+    """What a person should act on, one sentence each."""
+    alarms = []
+    if not daemon.leading:
+        alarms.append("no daemon is running: nothing is being watched; start `retraind up`, or `retraind run`")
+    if not any(process.kind == "worker" and process.alive for process in processes):
+        alarms.append("no worker is alive: jobs wait; start `retraind up`, or `retraind worker`")
+    for report in reports:
+        stale = [trigger for trigger in report.triggers if trigger.overdue_seconds is not None]
+        if daemon.leading and stale:
+            names = ", ".join(trigger.name for trigger in stale)
+            alarms.append(f"{report.model}: {names} should have been looked at and was not; see the daemon's log")
+        failing = [trigger.name for trigger in report.triggers if trigger.errors_in_a_row]
+        if failing:
+            alarms.append(f"{report.model}: {', '.join(failing)} cannot answer")
+    return alarms
