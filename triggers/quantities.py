@@ -65,7 +65,10 @@ def parse_size(value: object) -> int:
     match = _SIZE.fullmatch(value.strip()) if isinstance(value, str) else None
     if match is None or float(match[1]) <= 0:
         raise ValueError(f"{value!r} is not a size; write a number above zero with a unit, as 512MiB or 16GiB")
-    return int(float(match[1]) * _UNIT_BYTES[match[2]])
+    try:
+        return int(float(match[1]) * _UNIT_BYTES[match[2]])
+    except OverflowError:
+        raise ValueError(f"{value!r} is more than any machine has; write a smaller size, as 16GiB") from None
 
 
 def format_size(value: int) -> str:

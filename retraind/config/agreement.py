@@ -46,7 +46,7 @@ def disagreements(predictions: Predictions, triggers: Mapping[str, Trigger], tra
                     (*place, "metric"),
                     f"{metric} needs the positive class's probability; name its column in predictions.columns.score",
                 )
-        yield from _unknown_features((*place, "features"), trigger, predictions)
+        yield from _drift_problems(place, trigger, predictions)
     for index, gate in enumerate(training.gates):
         yield from _metric_problems(("training", "gates", index, "metric"), gate.metric, task, said_by)
     yield from _needs_actuals_to_train(predictions, training)
@@ -97,9 +97,24 @@ def _without_actuals(place: Place, trigger: Trigger, predictions: Predictions) -
         yield (*place, "labelled"), f"labelled rows need actuals, and predictions.columns.actual is null; {mend}"
 
 
-def _unknown_features(place: Place, trigger: Trigger, predictions: Predictions) -> Problems:
-    return
-    yield
+def _drift_problems(place: Place, trigger: Trigger, predictions: Predictions) -> Problems:
+    """Features that the store does not have; a file may bring columns of its own."""
+    if trigger.type != "drift" or getattr(trigger, "current", None) is not None:
+        return
+    known, asked = predictions.columns.feature_names, getattr(trigger, "features", None)
+    for index, feature in enumerate(asked or ()):
+        if feature not in known:
+            yield (*place, "features", index), _no_such_feature(feature, known)
+    if not (asked or known or getattr(trigger, "prediction", True)):
+        yield (
+            place,
+            "there is nothing to compare; list features in predictions.columns.features, or write prediction: true",
+        )
+
+
+def _no_such_feature(feature: str, known: tuple[str, ...]) -> str:
+    listed = f"write some of {', '.join(known)}" if known else "list it in predictions.columns.features"
+    return f"the predictions store has no feature {feature!r}{did_you_mean(feature, known)}; {listed}"
 
 
 def _needs_actuals_to_train(predictions: Predictions, training: Training) -> Problems:
@@ -115,8 +130,4 @@ def _needs_actuals_to_train(predictions: Predictions, training: Training) -> Pro
     names = predictions.columns.feature_names
     for index, feature in enumerate(data.features or ()):
         if feature not in names:
-            listed = f"write some of {', '.join(names)}" if names else "list it in predictions.columns.features"
-            yield (
-                ("training", "data", "features", index),
-                f"the predictions store has no feature {feature!r}{did_you_mean(feature, names)}; {listed}",
-            )
+            yield ("training", "data", "features", index), _no_such_feature(feature, names)

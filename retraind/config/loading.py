@@ -83,7 +83,7 @@ def _translated(errors: list[ErrorDetails], document: Document, secrets: tuple[s
     problems = []
     for error in errors:
         spot = locate(error["loc"], document.value, Settings)
-        if spot.location in told:
+        if spot.location in told or _is_an_echo(error):
             continue
         if error["loc"] != spot.location:
             told.add(spot.location)  # a union that nothing tells apart is refused once for each of its members
@@ -93,6 +93,11 @@ def _translated(errors: list[ErrorDetails], document: Document, secrets: tuple[s
         sentence = sentence_for(error, spot, around)
         problems.append(Problem(spot.location, document.mark_of(spot.location), sentence))
     return problems
+
+
+def _is_an_echo(error: ErrorDetails) -> bool:
+    """Whether a list counts as too short only because its entries, which are refused themselves, do not count."""
+    return error["type"] == "too_short" and len(error["input"]) >= error["ctx"]["min_length"]
 
 
 def _line(path: Path, problem: Problem) -> str:

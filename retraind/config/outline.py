@@ -44,6 +44,8 @@ def locate(place: tuple[str | int, ...], data: Any, root: type[BaseModel]) -> Sp
     kind: Any = root
     location: Location = ()
     for step in place:
+        if step == "[key]":  # pydantic's way to say that a key is wrong, and not its value
+            break
         kind = _concrete(kind, data)
         member = _member(kind, step)
         if member is not None:
@@ -51,11 +53,11 @@ def locate(place: tuple[str | int, ...], data: Any, root: type[BaseModel]) -> Sp
         elif _is_written(data, step):
             kind, data = _below(kind, step), data[step]
             location = (*location, step)
-        elif isinstance(kind, type) and issubclass(kind, BaseModel):
+        elif _is_section(kind):
             kind, data = _below(kind, step), None
             location = (*location, step)
     kind = _concrete(kind, data)
-    return Spot(location, kind if isinstance(kind, type) and issubclass(kind, BaseModel) else None)
+    return Spot(location, kind if _is_section(kind) else None)
 
 
 def settings_below(section: type[BaseModel], prefix: str = "") -> Iterator[tuple[str, str, FieldInfo]]:
@@ -90,6 +92,9 @@ def _concrete(kind: Any, data: Any) -> Any:
     kind = _unwrapped(kind)
     if get_origin(kind) in (Union, UnionType):
         others = [member for member in get_args(kind) if member is not type(None)]
+        if isinstance(data, dict) and not any(_tags(member) for member in others):
+            sections = [member for member in others if _is_section(_unwrapped(member))]
+            others = sections if len(sections) == 1 else others
         return _concrete(others[0], data) if len(others) == 1 else kind
     if kind is Trigger and isinstance(data, dict):
         try:
@@ -104,11 +109,17 @@ def _member(kind: Any, step: str | int) -> Any:
     if get_origin(kind) not in (Union, UnionType):
         return None
     for member in get_args(kind):
-        names = {extra.tag for extra in get_args(member)[1:] if isinstance(extra, Tag)}
-        names.add(getattr(_unwrapped(member), "__name__", ""))
-        if step in names:
+        if step in {*_tags(member), getattr(_unwrapped(member), "__name__", "")}:
             return member
     return None
+
+
+def _tags(member: Any) -> set[str]:
+    return {extra.tag for extra in getattr(member, "__metadata__", ()) if isinstance(extra, Tag)}
+
+
+def _is_section(kind: Any) -> bool:
+    return isinstance(kind, type) and issubclass(kind, BaseModel)
 
 
 def _is_written(data: Any, step: str | int) -> bool:
@@ -118,7 +129,7 @@ def _is_written(data: Any, step: str | int) -> bool:
 
 
 def _below(kind: Any, step: str | int) -> Any:
-    if isinstance(kind, type) and issubclass(kind, BaseModel):
+    if _is_section(kind):
         return next((field.annotation for key, field in fields_of(kind) if key == step), None)
     arguments = get_args(kind)
     origin = get_origin(kind)

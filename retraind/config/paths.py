@@ -125,11 +125,11 @@ BrokerUrl = Annotated[str, AfterValidator(_broker)]
 
 
 def with_absolute_paths(value: Any, directory: Path | None) -> Any:
-    """`value` (a trigger's settings as written) with every text under a key `path` made absolute, at any depth."""
+    """`value` (a trigger's settings as written) with every text under a key `path` or `file` made absolute."""
     if isinstance(value, dict):
         return {
             key: absolute(inner, directory)
-            if key == "path" and isinstance(inner, str) and inner.strip()
+            if key in {"path", "file"} and isinstance(inner, str) and inner.strip()
             else with_absolute_paths(inner, directory)
             for key, inner in value.items()
         }

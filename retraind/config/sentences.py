@@ -64,7 +64,8 @@ def _missing(refusal: Refusal) -> str:
 
 def _unknown(refusal: Refusal) -> str:
     name, known = str(refusal.spot.location[-1]), refusal.around.keys
-    return f"unknown key{did_you_mean(name, known)}; the keys known here are {', '.join(known)}"
+    mend = f"the keys known here are {', '.join(known)}" if known else "remove it"
+    return f"unknown key{did_you_mean(name, known)}; {mend}"
 
 
 def _no_section(refusal: Refusal) -> str:
@@ -123,6 +124,7 @@ def _which_kind(refusal: Refusal) -> str:
 _LIST = _fixed("is not a list; write [A, B], or one entry a line, each after a dash")
 _WHOLE = _fixed("is not a whole number; write digits only, as 5000")
 _NUMBER = _fixed("is not a number; write one, as 0.85")
+_MOMENT = _fixed("is not a point in time; write one, as 2024-01-31T12:00:00Z")
 _BOOLEAN = _fixed("is neither true nor false; write one of the two")
 
 _SENTENCES: Mapping[str, Callable[[Refusal], str]] = {
@@ -134,6 +136,7 @@ _SENTENCES: Mapping[str, Callable[[Refusal], str]] = {
     **dict.fromkeys(("int_type", "int_parsing", "int_from_float", "int_parsing_size"), _WHOLE),
     **dict.fromkeys(("float_type", "float_parsing", "finite_number"), _NUMBER),
     **dict.fromkeys(("bool_type", "bool_parsing"), _BOOLEAN),
+    **dict.fromkeys(("datetime_type", "datetime_parsing", "datetime_from_date_parsing"), _MOMENT),
     "missing": _missing,
     "extra_forbidden": _unknown,
     "string_type": _not_text,

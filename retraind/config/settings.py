@@ -161,7 +161,7 @@ def _trigger(value: object, _handler: object, info: ValidationInfo) -> Trigger:
         return parse_trigger(with_absolute_paths(value, directory))
     except ValidationError:
         raise
-    except ValueError as error:
+    except (ValueError, ArithmeticError) as error:
         place = ("type",) if isinstance(value, Mapping) and value.get("type") is not None else ()
         refuse([(place, str(error))])
         raise
