@@ -12,11 +12,13 @@ from multiprocessing.synchronize import Event
 
 from retraind.audit import AuditLog
 from retraind.clock import Clock, SystemClock
+from retraind.config.deploy import MlflowTarget
 from retraind.config.loading import find_configuration, load
 from retraind.config.settings import Settings
 from retraind.ledger import Ledger
 from retraind.opening import open_ledger
 from retraind.queue import Queue
+from workers.registry import Registry
 
 # Made before the pool forks, so that the parent can tell every child at once.
 STOPPING: Event = get_context("fork").Event()
@@ -45,6 +47,16 @@ class Session:
     @cached_property
     def queue(self) -> Queue:
         return Queue(self.settings, self.ledger)
+
+    @cached_property
+    def registry(self) -> Registry:
+        state = self.settings.state
+        return Registry(self.settings.mlflow_url, state / "artifacts", state / "mlflow.lock")
+
+    def registered_name(self, model: str) -> str:
+        """The registered model that the model's versions are numbered in: that of its first MLflow target."""
+        targets = self.settings.models[model].deploy
+        return next((target.mlflow for target in targets if isinstance(target, MlflowTarget)), model)
 
 
 _sessions: dict[int, Session] = {}

@@ -191,13 +191,13 @@ def requested_since(connection: Connection, model: str, since: datetime) -> list
     return list(connection.execute(query.order_by(_jobs.c.requested_at)).scalars())
 
 
-def twin(connection: Connection, job: Job) -> Job | None:
+def twin(connection: Connection, job: Job, data_hash: str, recipe_hash: str) -> Job | None:
     """An earlier job of the same model that trained on the same data with the same recipe; None: there is none."""
     query = select(_jobs).where(
         _jobs.c.model == job.model,
         _jobs.c.id != job.id,
-        _jobs.c.data_hash == job.data_hash,
-        _jobs.c.recipe_hash == job.recipe_hash,
+        _jobs.c.data_hash == data_hash,
+        _jobs.c.recipe_hash == recipe_hash,
         _jobs.c.state.in_([JobState.DEPLOYED, JobState.GATE_FAILED, JobState.REJECTED, JobState.EXPIRED]),
     )
     row = connection.execute(query.order_by(_jobs.c.requested_at.desc()).limit(1)).one_or_none()

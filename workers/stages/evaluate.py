@@ -1,0 +1,130 @@
+"""`evaluate`: challenger and champion predict the same rows now, in a child process, and the gates are asked."""
+
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+
+from retraind.errors import UnknownFailure
+from retraind.ledger import models
+from retraind.ledger.rows import Version
+from retraind.states import JobState, Stage
+from triggers.metrics import METRICS, metric_value
+from workers.context import StageContext, StageResult
+from workers.gates import Figures, ask
+from workers.job_directory import JobDirectory
+from workers.process import kill_leftover
+from workers.program import run_program
+from workers.stages.train import surroundings
+
+
+def run(context: StageContext) -> StageResult:
+    """Ends the job as `gate_failed` where a gate was not met."""
+    directory = JobDirectory(context.directory)
+    kill_leftover(directory.group)
+    champion = _champion(context)
+    task = _task(context, directory)
+    answers = _predict(context, directory, champion, task)
+    challenger_figures = _figures(context, directory, answers, "challenger", task)
+    if challenger_figures is None:
+        raise UnknownFailure(f"the challenger cannot predict: {answers['challenger']['sentence']}")
+    champion_figures = _figures(context, directory, answers, "champion", task) if champion else None
+    if champion is not None and champion_figures is None and _compares(context):
+        raise UnknownFailure(
+            f"the champion, version {champion.version}, cannot predict the holdout to be compared with: "
+            f"{answers['champion']['sentence']}"
+        )
+    gates = ask(context.model.training.gates, challenger_figures, champion_figures)
+    failed = [gate.sentence for gate in gates if not gate.passed]
+    result = {
+        "rows": answers["challenger"]["rows"],
+        "task": task,
+        "challenger": challenger_figures,
+        "champion": champion_figures,
+        "champion_version": champion.version if champion else None,
+        "gates": [vars(gate) for gate in gates],
+    }
+    return StageResult(
+        result,
+        columns={"metrics": dict(challenger_figures)},
+        gates=gates,
+        closes=JobState.GATE_FAILED if failed else None,
+        because="; ".join(failed) or None,
+    )
+
+
+def _champion(context: StageContext) -> Version | None:
+    with context.session.ledger.read() as connection:
+        return models.champions(connection, context.job.model).current
+
+
+def _compares(context: StageContext) -> bool:
+    gates = context.model.training.gates
+    return any(gate.not_worse_than is not None or gate.better_than is not None for gate in gates)
+
+
+def _task(context: StageContext, directory: JobDirectory) -> str:
+    """What the training said, else what the target looks like: fractions are regressed, anything else is a class."""
+    told = context.done[Stage.TRAIN].get("task")
+    if told:
+        return str(told)
+    kind = pq.read_schema(directory.holdout).field(context.model.training.data.target).type
+    return "regression" if str(kind) in {"double", "float", "halffloat"} else "classification"
+
+
+def _predict(
+    context: StageContext, directory: JobDirectory, champion: Version | None, task: str
+) -> dict[str, dict[str, Any]]:
+    asked = {"challenger": {"model": str(directory.model), "output": str(_output(directory, "challenger"))}}
+    if champion is not None:
+        model = _model_of(context, champion, directory)
+        asked["champion"] = {"model": str(model), "output": str(_output(directory, "champion"))}
+    spec = {
+        "data": str(directory.holdout),
+        "features": list(context.done[Stage.INGEST]["features"]),
+        "task": task,
+        "models": asked,
+    }
+    python = getattr(context.model.training.trainer, "python", None)
+    around = surroundings(context)
+    answer, _ = run_program("predict", spec, around, what="the evaluation", log="evaluate", python=python)
+    answers: dict[str, dict[str, Any]] = answer["models"]
+    return answers
+
+
+def _model_of(context: StageContext, champion: Version, directory: JobDirectory) -> Path:
+    """The champion's files: where its own job left them, else fetched from the registry."""
+    kept = Path(champion.directory)
+    if (kept / "MLmodel").is_file():
+        return kept
+    registry = context.session.registry
+    return registry.download(context.session.registered_name(context.job.model), champion.version, directory.champion)
+
+
+def _output(directory: JobDirectory, name: str) -> Path:
+    return directory.scratch(f"{name}.parquet")
+
+
+def _figures(
+    context: StageContext, directory: JobDirectory, answers: dict[str, dict[str, Any]], name: str, task: str
+) -> Figures | None:
+    """Every metric of the task that can be computed; None where the model did not predict."""
+    answer = answers[name]
+    if not answer["ok"]:
+        return None
+    output = pq.read_table(_output(directory, name))
+    actual = _column(pq.read_table(directory.holdout, columns=[context.model.training.data.target]), 0)
+    prediction = _column(output, 0)
+    score = _column(output, 1) if output.num_columns > 1 else None
+    figures: dict[str, float | None] = {}
+    for metric in METRICS.values():
+        if metric.task == task and (metric.needs != "scores" or score is not None):
+            try:
+                figures[metric.name] = metric_value(metric.name, actual, prediction, score, answer["positive"])
+            except ValueError:  # more than two classes have no ROC AUC, log loss or Brier score here
+                figures[metric.name] = None
+    return figures
+
+
+def _column(table: Any, index: int) -> Any:
+    return table.column(index).to_numpy()
