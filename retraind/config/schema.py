@@ -36,6 +36,8 @@ def _as_written(node: Any) -> Any:
     for keyword in _OF_NAMES:
         if keyword in node:
             result[keyword] = {name: _as_written(inner) for name, inner in node[keyword].items()}
+    for name, inner in result.get("properties", {}).items():
+        inner.setdefault("title", name.replace("_", " ").title())
     for keyword in _OF_LISTS:
         if keyword in node:
             result[keyword] = [_as_written(inner) for inner in node[keyword]]
