@@ -10,6 +10,7 @@ import structlog
 
 from daemon import looking
 from daemon.policy import held
+from daemon.staleness import overdue
 from retraind.audit import AuditLog
 from retraind.config.policy import Policy
 from retraind.config.settings import Settings
@@ -19,7 +20,6 @@ from retraind.queue import Queue
 from retraind.states import JobState
 
 _log = structlog.get_logger(__name__)
-_STALE_AFTER = 3  # planned looks missed
 
 
 class Reconciler:
@@ -141,11 +141,10 @@ class Reconciler:
         for record in records:
             key = (record.model, record.trigger)
             model = self.settings.models.get(record.model)
-            if model is None or record.trigger not in model.triggers or record.next_look_at is None:
+            if model is None or record.trigger not in model.triggers:
                 continue
-            planned = record.next_look_at - (record.last_look_at or record.next_look_at)
-            late = now - record.next_look_at
-            if late <= max(_STALE_AFTER * planned, timedelta(minutes=2)):
+            late = overdue(record, now)
+            if late is None:
                 self._stale.discard(key)
             elif key not in self._stale:
                 self._stale.add(key)

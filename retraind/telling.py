@@ -5,8 +5,11 @@ rows of the ledger alike, and never fails on data that an older or newer version
 """
 
 from collections.abc import Callable, Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
+
+from triggers import wording
+from triggers.wording import age
 
 Data = Mapping[str, Any]
 
@@ -19,36 +22,25 @@ def tell(event: Mapping[str, Any]) -> str:
 
 
 def span(seconds: float) -> str:
-    """A span of time in its one fitting unit: `0.4 s`, `12 s`, `3 min`, `2.5 h`, `4 d`."""
+    """A span of time to a sensible unit: `0.4s`, `40s`, `2h5m`, `3d4h`."""
     seconds = abs(seconds)
-    if seconds < 9.95:
-        return f"{seconds:.1f}".removesuffix(".0") + " s"
-    if seconds < 99.5:
-        return f"{seconds:.0f} s"
-    if seconds < 99.5 * 60:
-        return f"{seconds / 60:.0f} min"
-    if seconds < 9.95 * 3600:
-        return f"{seconds / 3600:.1f}".removesuffix(".0") + " h"
-    if seconds < 48 * 3600:
-        return f"{seconds / 3600:.0f} h"
-    return f"{seconds / 86_400:.0f} d"
+    return f"{seconds:.1f}s" if seconds < 10 else age(timedelta(seconds=seconds))
 
 
-def ago(instant: datetime, now: datetime) -> str:
-    """`12 s ago`, or `in 3 min` for an instant after `now`."""
-    seconds = (now - instant).total_seconds()
-    if abs(seconds) < 0.05:
+def ago(moment: datetime, now: datetime) -> str:
+    """`12s ago`, or `in 3m` for an instant after `now`."""
+    seconds = (now - moment).total_seconds()
+    if abs(seconds) < 1:
         return "now"
-    return f"{span(seconds)} ago" if seconds > 0 else f"in {span(seconds)}"
+    told = age(timedelta(seconds=abs(seconds)))
+    return f"{told} ago" if seconds > 0 else f"in {told}"
 
 
 def figure(value: Any) -> str:
-    """A number with four significant digits; `-` for None, anything else as it is."""
+    """A number as verdicts write it; `-` for None, anything else as it is."""
     if value is None:
         return "-"
-    if isinstance(value, float):
-        return f"{value:.4g}"
-    return str(value)
+    return wording.figure(value) if isinstance(value, float) else str(value)
 
 
 def figures(metrics: Mapping[str, Any] | None) -> str:
@@ -61,8 +53,7 @@ def instant(value: Any) -> str:
     """`2026-01-31 14:05:09 UTC` of a datetime or its RFC 3339 text; `-` for None."""
     if value is None:
         return "-"
-    moment = value if isinstance(value, datetime) else datetime.fromisoformat(str(value))
-    return moment.strftime("%Y-%m-%d %H:%M:%S UTC")
+    return wording.instant(value if isinstance(value, datetime) else datetime.fromisoformat(str(value)))
 
 
 def gate_sentence(data: Data) -> str:

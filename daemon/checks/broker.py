@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from daemon.checks.finding import Finding, Level, either, split, warning
+from daemon.checks.finding import Finding, Level, either, ok, split
 from retraind.broker import EMBEDDED, broker_url, probe
 from retraind.config.settings import Settings
 from retraind.errors import BrokerUnreachable
@@ -18,9 +18,7 @@ def check(settings: Settings) -> Iterator[Finding]:
         found = probe(url, {DEFAULT_QUEUE, *queues})
     except BrokerUnreachable as error:
         if settings.broker == EMBEDDED:
-            yield warning(
-                "broker", "the embedded broker does not run", "`retraind up` starts it, and stops it at its end"
-            )
+            yield ok("broker", "embedded; it does not run now: `retraind up` starts it, and stops it at its end")
         else:
             yield split("broker", Level.PROBLEM, str(error))
         return

@@ -10,7 +10,9 @@ from daemon.checks.tables import check_table
 from retraind.config.settings import Model
 from retraind.telling import instant
 from triggers.base import Trigger
+from triggers.cron import CronTrigger
 from triggers.evidence import FilesRequest, ModelFacts, TableFileRequest
+from triggers.quantities import format_duration
 
 
 def check(what: str, name: str, model: Model) -> Iterator[Finding]:
@@ -22,7 +24,7 @@ def check(what: str, name: str, model: Model) -> Iterator[Finding]:
     for trigger_name, trigger in model.triggers.items():
         place = f"{what}.{trigger_name}"
         found = [finding for request in _requests(trigger, facts, now) for finding in _try(place, request)]
-        yield from found or [_due(place, trigger, facts, now)]
+        yield from found or [_due(place, trigger, now)]
 
 
 def _requests(trigger: Trigger, facts: ModelFacts, now: datetime) -> list[Any]:
@@ -50,8 +52,8 @@ def _files(place: str, pattern: str) -> Finding:
     return ok(place, f"{pattern} is watched")
 
 
-def _due(place: str, trigger: Trigger, facts: ModelFacts, now: datetime) -> Finding:
-    due = trigger.next_look(facts, {}, now)
-    if trigger.type == "cron" and due is not None:
-        return ok(place, f"cron, next at {instant(due)}")
-    return ok(place, f"{trigger.type}")
+def _due(place: str, trigger: Trigger, now: datetime) -> Finding:
+    if isinstance(trigger, CronTrigger):
+        upcoming = next(trigger.instants(now), None)
+        return ok(place, f"cron, next at {instant(upcoming)}" if upcoming else "cron, with no instants left")
+    return ok(place, f"{trigger.type}, looked at every {format_duration(trigger.cadence())}")

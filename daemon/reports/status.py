@@ -12,14 +12,12 @@ from typing import Any
 from sqlalchemy import Connection
 
 from daemon.policy import Standing, held
+from daemon.staleness import overdue
 from retraind.audit import AuditLog
 from retraind.config.settings import Model, Settings
 from retraind.ledger import Ledger, jobs, leases, looks, models, trail, work
 from retraind.ledger.looks import TriggerRecord
 from retraind.ledger.rows import Job
-
-# A look this long overdue is no matter of a busy moment any more.
-OVERDUE = timedelta(seconds=60)
 
 
 @dataclass(frozen=True)
@@ -203,8 +201,7 @@ def _open_job(connection: Connection, job: Job) -> OpenJobReport:
 
 def _trigger(model: Model, name: str, record: TriggerRecord | None, now: datetime) -> TriggerReport:
     trigger = model.triggers[name]
-    next_look = record.next_look_at if record else None
-    overdue = (now - next_look).total_seconds() if next_look is not None and now - next_look > OVERDUE else None
+    late = overdue(record, now) if record else None
     return TriggerReport(
         name=name,
         type=trigger.type,
@@ -213,10 +210,10 @@ def _trigger(model: Model, name: str, record: TriggerRecord | None, now: datetim
         outcome=record.outcome if record else None,
         sentence=record.sentence if record else None,
         decision=record.decision if record else None,
-        next_look_at=next_look,
+        next_look_at=record.next_look_at if record else None,
         fired_at=record.fired_at if record else None,
         errors_in_a_row=record.errors if record else 0,
-        overdue_seconds=overdue,
+        overdue_seconds=late.total_seconds() if late else None,
     )
 
 
