@@ -84,7 +84,8 @@ class AnyTrigger(_Combination):
     @model_validator(mode="after")
     def _can_be_reached(self) -> "AnyTrigger":
         if self.at_least > len(self.of):
-            raise ValueError(f"at_least is {self.at_least}, and there are only {count(len(self.of), 'member')}")
+            members = count(len(self.of), "member")
+            raise ValueError(f"at_least is {self.at_least}, more than the {members} named under of")
         return self
 
     @property

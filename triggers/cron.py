@@ -18,7 +18,7 @@ from triggers.base import Trigger
 from triggers.evidence import Evidence, ModelFacts
 from triggers.quantities import Duration
 from triggers.verdict import Outcome, Verdict
-from triggers.wording import age, instant
+from triggers.wording import age, count, instant
 
 _SHORTHANDS = {
     "@hourly": "0 * * * *",
@@ -68,7 +68,9 @@ class CronTrigger(Trigger):
     def _fires_at_all(cls, value: str) -> str:
         fields = _SHORTHANDS.get(value.strip().lower(), value).split()
         if len(fields) != 5:
-            raise ValueError(f"{value!r} has {len(fields)} fields; write five, as 0 2 * * 0 for Sundays at 02:00")
+            raise ValueError(
+                f"{value!r} has {count(len(fields), 'field')}; write five, as 0 2 * * 0 for Sundays at 02:00"
+            )
         try:
             # Whether a schedule ever fires does not hang on the year it is asked in.
             next(CronSim(" ".join(fields), datetime(2000, 1, 1, tzinfo=UTC)))

@@ -70,10 +70,8 @@ class PerformanceTrigger(Trigger):
         if not known.lowest <= self.bar <= known.highest or self.bar == (
             known.lowest if known.higher_is_better else known.highest
         ):
-            raise ValueError(
-                f"{word}: {self.bar:g} is a bar that {self.metric}, which lies between {known.lowest:g} and "
-                f"{known.highest:g}, can never be {word}; write one within"
-            )
+            between = f"between {known.lowest:g} and {known.highest:g}"
+            raise ValueError(f"{word}: {self.bar:g} is out of reach, since {self.metric} lies {between}")
         return self
 
     @model_validator(mode="after")
