@@ -32,23 +32,22 @@ def _as_written(node: Any) -> Any:
     """`node`, with variables allowed and names of the user's held to their pattern."""
     if not isinstance(node, dict):
         return node
-    result = dict(node)
-    for keyword in _OF_NAMES:
-        if keyword in node:
-            result[keyword] = {name: _as_written(inner) for name, inner in node[keyword].items()}
-    for name, inner in result.get("properties", {}).items():
-        inner.setdefault("title", name.replace("_", " ").title())
-    for keyword in _OF_LISTS:
-        if keyword in node:
-            result[keyword] = [_as_written(inner) for inner in node[keyword]]
-    for keyword in _OF_ONE:
-        if keyword in node:
-            result[keyword] = _as_written(node[keyword])
+    result = {keyword: _inner(keyword, value) for keyword, value in node.items()}
+    for name, property_ in result.get("properties", {}).items():
+        property_.setdefault("title", name.replace("_", " ").title())
     if "patternProperties" in node:
         result["additionalProperties"] = False
     if isinstance(node.get("default"), dict):
         del result["default"]  # a section's defaults stand at its own settings
     return _or_variable(result) if _has_fixed_form(node) else result
+
+
+def _inner(keyword: str, value: Any) -> Any:
+    if keyword in _OF_NAMES:
+        return {name: _as_written(inner) for name, inner in value.items()}
+    if keyword in _OF_LISTS:
+        return [_as_written(inner) for inner in value]
+    return _as_written(value) if keyword in _OF_ONE else value
 
 
 def _has_fixed_form(node: dict[str, Any]) -> bool:

@@ -105,5 +105,9 @@ def _bare_properties(node: Any, place: str) -> list[str]:
     if not isinstance(node, dict):
         return []
     properties = node.get("properties", {})
-    found = [f"{place}.{name}" for name, inner in properties.items() if not {"title", "description"} <= inner.keys()]
+    found = [f"{place}.{name}" for name, inner in properties.items() if not _is_told(inner)]
     return found + [inner for key, value in node.items() for inner in _bare_properties(value, f"{place}.{key}")]
+
+
+def _is_told(node: dict[str, Any]) -> bool:
+    return "title" in node and ("description" in node or "$ref" in node)  # a section's own text says it
