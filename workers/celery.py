@@ -4,12 +4,12 @@ Every stage is a task of its own name, so that `celery inspect` and Flower show 
 a stage can be routed to its own hosts.
 """
 
-from functools import partial
+from collections.abc import Callable
 from typing import Any
 
 from celery import signals
-from retraind.logs import configure_logging
 
+from retraind.logs import configure_logging
 from retraind.messages import CONVERGE, stage_task
 from retraind.queue import celery_app
 from retraind.states import Stage
@@ -17,11 +17,16 @@ from workers import presence
 from workers.session import current
 
 
-def _advance(stage: Stage, job_id: object) -> None:
-    from workers.advance import advance  # after the fork, so that the parent stays small
+def _stage(stage: Stage) -> Callable[[object], None]:
+    """The task body of one stage. What is not a job's id was forged, and is dropped."""
 
-    if isinstance(job_id, str):
-        advance(current(), job_id, stage)
+    def stage_task(job_id: object) -> None:
+        from workers.advance import advance  # after the fork, so that the parent stays small
+
+        if isinstance(job_id, str):
+            advance(current(), job_id, stage)
+
+    return stage_task
 
 
 def _converge(model: object) -> None:
@@ -35,8 +40,8 @@ def make_app() -> Any:
     """The application, with its tasks, on the broker of the configuration that the environment names."""
     application = celery_app(current().settings, publisher=False)
     for stage in Stage:
-        application.task(partial(_advance, stage), name=stage_task(stage), typing=False)
-    application.task(_converge, name=CONVERGE, typing=False)
+        application.task(_stage(stage), name=stage_task(stage))
+    application.task(_converge, name=CONVERGE)
     return application
 
 
