@@ -8,7 +8,7 @@ import json
 import os
 import shutil
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -35,10 +35,13 @@ def write_json(path: Path, value: Any) -> None:
         temporary.write_text(json.dumps(value, allow_nan=False, indent=2, sort_keys=True) + "\n")
 
 
-def copy_directory(source: Path, target: Path) -> None:
-    """Makes `target`, which does not exist, a copy of the directory `source`; links are followed."""
+def copy_directory(source: Path, target: Path, added: Mapping[str, str]) -> None:
+    """Makes `target`, which does not exist, a copy of the directory `source` (links are followed) and the files in
+    `added`: their names, and what they say."""
     with replacing(target) as temporary:
         shutil.copytree(source, temporary)
+        for name, text in added.items():
+            (temporary / name).write_text(text)
 
 
 def point(link: Path, target: str) -> None:

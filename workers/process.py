@@ -20,7 +20,7 @@ from typing import IO
 
 import psutil
 
-from retraind.errors import BudgetExceeded, Interrupted, TransientFailure, UnknownFailure
+from retraind.errors import BudgetExceeded, Interrupted, StageError, TransientFailure, UnknownFailure
 from retraind.guarded import ASK, KILL, Guarded
 from triggers.quantities import format_duration, format_size
 from workers.durable import write_json
@@ -97,10 +97,14 @@ def run(command: Command, limits: Limits, should_stop: ShouldStop = never) -> Fi
     return finished
 
 
-def failure(command: Command, finished: Finished) -> UnknownFailure:
-    """The error for a command that ended by itself and did not do its work: its last words and where the rest is."""
+def failure(command: Command, finished: Finished) -> StageError:
+    """The error for a command that ended by itself and did not do its work: its last words and where the rest is.
+
+    A program asks for a retry by the exit code that sysexits.h has for it, 75.
+    """
+    kind = TransientFailure if finished.exit_code == os.EX_TEMPFAIL else UnknownFailure
     said = _last_words(finished.output)
-    return UnknownFailure(
+    return kind(
         f"{_sentence(command.what)} ended with {_exit(finished.exit_code)}; {said} Its output is in {command.log}."
     )
 

@@ -1,0 +1,37 @@
+"""The deploy target `{mlflow: NAME, alias: ALIAS}`: an alias of a registered model, and `previous` beside it."""
+
+from dataclasses import dataclass
+
+import structlog
+
+from retraind.config.deploy import MlflowTarget
+from retraind.errors import UnknownFailure
+from workers.registry import PREVIOUS
+from workers.targets.base import DeployableVersion, Means
+
+_log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True)
+class Alias:
+    settings: MlflowTarget
+    means: Means
+
+    def show(self, version: DeployableVersion) -> None:
+        name, registry = self.settings.mlflow, self.means.registry
+        number = registry.version_under(name, version.registered, version.version)
+        registry.set_aliases(name, number, self._previous(version), self.settings.alias)
+
+    def shown(self) -> str | None:
+        return self.means.registry.alias_of(self.settings.mlflow, self.settings.alias)
+
+    def _previous(self, version: DeployableVersion) -> str | None:
+        """The number of the version before, under this target's name. A version that MLflow no longer has keeps none
+        from being deployed."""
+        if version.previous is None:
+            return None
+        try:
+            return self.means.registry.version_under(self.settings.mlflow, version.registered, version.previous)
+        except UnknownFailure as error:
+            _log.warning("previous_not_aliased", model=version.model, alias=PREVIOUS, reason=str(error))
+            return None
