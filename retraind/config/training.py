@@ -48,7 +48,7 @@ class SqlSource(Section):
         default=None, repr=False, description="The database; by default that of the predictions store."
     )
     timestamp: str | None = Field(
-        default=None, min_length=1, description="The time column of the result; without one the window is every row."
+        default=None, min_length=1, description="The time column; without one the window is every row."
     )
 
 
@@ -92,7 +92,10 @@ class TrainingData(Section):
         default="predictions",
         description="`predictions` (features joined with actuals), `{csv: PATH}`, `{parquet: PATH}` or `{sql: QUERY}`.",
     )
-    window: DataWindow = Field(default=DataWindow(expanding=True), description="The span of data a training takes.")
+    window: DataWindow = Field(
+        default=DataWindow(expanding=True),
+        description="The span of data a training takes; by default everything there is.",
+    )
     target: str = Field(default="actual", min_length=1, description="The column to predict.")
     features: tuple[str, ...] | None = Field(
         default=None, min_length=1, description="The columns to predict it from; by default the store's features."
