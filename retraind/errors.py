@@ -4,6 +4,7 @@
     ├── ConfigurationError        the configuration or the call is wrong (exit 2)
     ├── StoreError                the predictions store cannot answer
     │   └── StoreBusy             ... just now (locked, restarting): the next look will try again
+    ├── FilesUnreadable           watched files cannot be read; the next look will try again
     ├── BrokerUnreachable         the broker does not answer; what waits in the ledger is published later
     ├── LedgerError               the ledger cannot be opened or is of another schema version
     ├── Conflict                  somebody else won, or the state does not allow it (exit 1)
@@ -36,6 +37,10 @@ class StoreError(RetraindError):
 
 class StoreBusy(StoreError):
     """The predictions store cannot answer just now."""
+
+
+class FilesUnreadable(RetraindError):
+    """Watched files cannot be read just now, or not by this user."""
 
 
 class BrokerUnreachable(RetraindError):
