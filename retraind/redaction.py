@@ -13,7 +13,7 @@ from urllib.parse import quote, unquote
 HIDDEN = "***"
 
 # An error that says USER:PASSWORD@HOST explains how a URL is written, and stays as it is.
-_URL_PASSWORD = re.compile(r"(?P<start>\b[A-Za-z][A-Za-z0-9+.-]*://[^\s:/@'\"]*:)(?!PASSWORD@)[^\s/'\"]*(?=@)")
+_URL_PASSWORD = re.compile(r"(?P<start>\b[A-Za-z][A-Za-z0-9+.-]{0,40}://[^\s:/@'\"]*:)(?!PASSWORD@)[^\s/'\"]*(?=@)")
 _NAMED = re.compile(
     r"(?P<start>\b(?:[a-z_]*password|passwd|pwd|[a-z_]*token|[a-z_]*secret|api_?key|access_?key)=)[^\s&;,'\"]+",
     re.IGNORECASE,

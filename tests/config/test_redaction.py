@@ -100,3 +100,9 @@ def test_the_password_of_a_url_is_what_stands_between_the_first_colon_and_the_la
     assert passwords_in("redis://:p%40@h") == ("p%40", "p@")
     assert passwords_in("sqlite:////srv/x.db") == ()
     assert passwords_in("redis://h:6379/0") == ()
+
+
+@pytest.mark.timeout(10)
+@pytest.mark.parametrize("piece", ["a.", "a://", "a://b:", "_", "password", "x "])
+def test_long_output_is_redacted_in_a_moment(piece: str) -> None:
+    redact(piece * 200_000)
