@@ -37,7 +37,7 @@ def kind_of(column: pa.ChunkedArray) -> Kind:
         return "category"
     if pa.types.is_string_view(held):
         return "category"
-    raise ValueError(f"it holds {held}, which is neither a number nor a category")
+    raise ValueError(f"holds {held}, which is neither a number nor a category")
 
 
 def numbers(column: pa.ChunkedArray) -> NDArray[np.float64]:
@@ -54,7 +54,7 @@ def numbers(column: pa.ChunkedArray) -> NDArray[np.float64]:
     try:
         found = column.cast(pa.float64(), safe=False).to_numpy()
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
-        raise ValueError(f"it holds {column.type} where numbers are needed") from error
+        raise ValueError(f"holds {column.type} where numbers are needed") from error
     return np.asarray(found, dtype=np.float64)
 
 
@@ -93,4 +93,4 @@ def _named_numbers(table: pa.Table, column: str) -> NDArray[np.float64]:
     try:
         return numbers(table.column(column))
     except ValueError as error:
-        raise ValueError(f"column {column}: {error}") from error
+        raise ValueError(f"column {column} {error}") from error

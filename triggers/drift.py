@@ -189,7 +189,9 @@ class DriftTrigger(Trigger):
         if lack is not None:
             return Verdict(Outcome.INSUFFICIENT, f"{lack}.", numbers)
         if not pairs:
-            sentence = "There is nothing to compare; name features under predictions.columns.features."
+            sentence = (
+                "There is nothing to compare; name features under predictions.columns.features, or leave prediction on."
+            )
             return Verdict(Outcome.ERROR, sentence, numbers)
         try:
             comparisons = [comparison for pair in pairs for comparison in pair.comparisons()]

@@ -167,7 +167,7 @@ def _layout(name: str, column: pa.ChunkedArray) -> Layout:
     try:
         kind = kind_of(column)
     except ValueError as error:
-        raise ValueError(f"column {name} cannot be compared: {error}") from error
+        raise ValueError(f"column {name} {error}") from error
     if kind == "empty" or _missing(column) == len(column):
         return EmptyLayout()
     return NumberLayout.of(column) if kind == "number" else CategoryLayout.of(column)

@@ -16,7 +16,9 @@ from scipy import special
 Counts = NDArray[np.int64]
 Correction = Literal["holm", "benjamini-hochberg", "bonferroni"]
 
-_EXACT_UP_TO = 2000  # beyond it the exact tail takes milliseconds, and the limit is within 3 % and on the safe side
+_EXACT_UP_TO = (
+    2000  # beyond it the exact tail takes milliseconds, and the limit is a few per cent off, to the safe side
+)
 _LEAST_EXPECTED = 5.0  # Cochran's rule for the chi-squared approximation
 
 
