@@ -81,8 +81,9 @@ def count_fruitless(transaction: Transaction, model: str, job: str, breaker: Bre
 
 def hold_off(breaker: Breaker, fruitless_jobs: int) -> timedelta:
     """How long the breaker holds after so many jobs in a row without a deployment."""
-    doublings = min(fruitless_jobs - breaker.after, 30)  # beyond, the longest hold-off rules anyway
-    return min(breaker.hold * 2**doublings, breaker.longest)
+    factor = 2 ** (fruitless_jobs - breaker.after)
+    # Compared before it is multiplied: no timedelta holds what three dozen doublings make.
+    return breaker.hold * factor if factor < breaker.longest / breaker.hold else breaker.longest
 
 
 def count_fruitful(transaction: Transaction, model: str, job: str) -> None:

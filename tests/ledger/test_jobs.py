@@ -203,6 +203,12 @@ def test_the_breaker_opens_after_fruitless_jobs_and_holds_longer_each_time(ledge
     assert holds == [None, 1, 2, 3, 3]
 
 
+@pytest.mark.parametrize("fruitless_jobs", [4, 40, 4000])
+def test_the_breaker_never_holds_longer_than_the_longest(fruitless_jobs):
+    assert models.hold_off(Breaker(hold="1d", longest="14d", after=1), fruitless_jobs) <= timedelta(days=14)
+    assert models.hold_off(Breaker(hold="1d", longest="14d", after=1), 4) == timedelta(days=8)
+
+
 def test_a_deployment_closes_the_breaker(ledger):
     for outcome in (JobState.FAILED, JobState.FAILED, JobState.DEPLOYED):
         held = claimed(ledger, requested(ledger))
