@@ -61,6 +61,7 @@ def _write(events: list[dict[str, Any]], *, as_json: bool) -> None:
 def verify(*, config: ConfigOption = None, as_json: JsonOption = False) -> None:
     """Prove chain, segments and ledger against each other."""
     from daemon.reports.proof import proof
+    from triggers.wording import count
 
     with session(config) as opened:
         report = proof(opened.settings.audit.path, opened.ledger)
@@ -71,8 +72,7 @@ def verify(*, config: ConfigOption = None, as_json: JsonOption = False) -> None:
             output.say(f"problem: {problem}")
         for note in report.notes:
             output.say(f"note: {note}")
-        files = f"{len(report.segments)} file{'' if len(report.segments) == 1 else 's'}"
-        span = f"{report.lines} events in {files}, to event {report.last_seq}"
-        output.say(f"the audit log {'holds' if report.holds else 'does not hold'}: {span}")
+        extent = f"{count(report.lines, 'event')} in {count(len(report.segments), 'file')}"
+        output.say(f"the audit log {'holds' if report.holds else 'does not hold'}: {extent}, to {report.last_seq}")
     if not report.holds:
         raise typer.Exit(1)

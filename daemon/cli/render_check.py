@@ -2,6 +2,7 @@
 
 from daemon.checks import CheckReport, Level
 from daemon.cli.output import say, show_table
+from triggers.wording import count
 
 
 def show_findings(report: CheckReport) -> None:
@@ -14,10 +15,6 @@ def show_findings(report: CheckReport) -> None:
     problems = sum(finding.level is Level.PROBLEM for finding in report.findings)
     warnings = sum(finding.level is Level.WARNING for finding in report.findings)
     say()
-    said = [_count(problems, "problem"), _count(warnings, "warning")]
+    said = [count(problems, "problem") if problems else "", count(warnings, "warning") if warnings else ""]
     counted = " and ".join(text for text in said if text)
     say(f"{report.configuration}: {counted or 'everything it names is there'}")
-
-
-def _count(number: int, word: str) -> str:
-    return f"{number} {word}{'' if number == 1 else 's'}" if number else ""

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from daemon.cli.output import heading, say, show_table, words
 from daemon.reports.status import ModelReport, OpenJobReport, StatusReport, TriggerReport
 from retraind.telling import ago, figures, instant, span
+from triggers.wording import count
 
 if TYPE_CHECKING:  # it brings the predictions store, which `status` does not need
     from daemon.reports.verdicts import VerdictReport
@@ -35,7 +36,7 @@ def _alive(report: StatusReport) -> str:
     leader = f"daemon: {report.daemon.leader} leads" if report.daemon.leading else "daemon: none"
     hosts = ", ".join(f"{process.host} (pid {process.pid})" for process in workers) or "none"
     behind = report.audit.behind_events
-    log = f"{behind} events behind" if behind else f"up to date at event {report.audit.ledger_seq}"
+    log = f"{count(behind, 'event')} behind" if behind else f"up to date at event {report.audit.ledger_seq}"
     return f"{leader} · workers: {hosts} · audit log: {log}"
 
 
@@ -64,8 +65,8 @@ def _lines(model: ModelReport, now: datetime) -> Iterator[str]:
 
 def _breaker_line(model: ModelReport, now: datetime) -> str:
     assert model.breaker is not None  # noqa: S101  # the caller asked
-    count, until = model.breaker.fruitless_jobs, model.breaker.until
-    jobs = f"{count} job{'s in a row' if count > 1 else ''} ended without a deployment"
+    fruitless, until = model.breaker.fruitless_jobs, model.breaker.until
+    jobs = f"{count(fruitless, 'job', 'jobs in a row')} ended without a deployment"
     if until is None or until <= now:
         return jobs
     return f"{jobs}: new ones are held until {instant(until)}; `retraind resume {model.model}` ends that"

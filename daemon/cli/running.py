@@ -12,16 +12,18 @@ from daemon.cli.session import load_settings, session
 
 def up(*, config: ConfigOption = None) -> None:
     """All on one machine: embedded broker, a worker, the daemon."""
-    from daemon.up import up as run_all
+    settings = load_settings(config)
+    from daemon.up import up as run_all  # what is wrong with the configuration is told before this second passes
 
-    raise typer.Exit(run_all(load_settings(config)))
+    raise typer.Exit(run_all(settings))
 
 
 def run(*, config: ConfigOption = None) -> None:
     """The daemon alone, for service managers and containers."""
+    settings = load_settings(config)
     from daemon.service import run as run_daemon
 
-    raise typer.Exit(run_daemon(load_settings(config)))
+    raise typer.Exit(run_daemon(settings))
 
 
 def worker(
@@ -38,10 +40,11 @@ def worker(
     """A Celery worker alone."""
     import importlib
 
+    settings = load_settings(config)
     # The floors keep daemon and workers apart: only this verb starts a worker, and only by name.
     service = importlib.import_module("workers.service")
     names = [name for item in queues or () for name in item.split(",") if name]
-    raise typer.Exit(service.run(load_settings(config), names, concurrency))
+    raise typer.Exit(service.run(settings, names, concurrency))
 
 
 def healthcheck(
