@@ -37,7 +37,7 @@ def _judge(gate: Gate, challenger: float, rival: float | None, *, first: bool) -
     if rival is None:
         return False, f"{gate.metric} of the champion cannot be computed"
     gain = challenger - rival if METRICS[gate.metric].higher_is_better else rival - challenger
-    both = f"{gate.metric} {challenger:.4f} against the champion's {rival:.4f} on the same rows"
+    both = f"{gate.metric} {challenger:.4f} against the champion's {rival:.4f} on the same rows ({gain:+.4f})"
     if gate.better_than is not None:
         return gain > gate.by, f"{both}, wanted better by more than {gate.by:g}"
     return gain >= -gate.by, f"{both}, wanted not worse by more than {gate.by:g}"

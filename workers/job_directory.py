@@ -37,10 +37,9 @@ class JobDirectory:
         """The challenger, as an MLflow model directory; whole where it exists."""
         return self.path / "model"
 
-    @property
-    def champion(self) -> Path:
+    def champion(self, version: str) -> Path:
         """The champion that the challenger is compared with, fetched from the registry."""
-        return self.path / "champion"
+        return self.path / "champion" / version
 
     @property
     def group(self) -> Path:

@@ -6,14 +6,17 @@ from datetime import UTC, datetime
 import pyarrow as pa
 import pyarrow.compute as pc
 from retraind.store.sql import read_sql
-from retraind.tables import read_table
 
 from retraind.config.settings import Model
 from retraind.config.training import FileSource, SqlSource, TrainingData
 from retraind.errors import DataFailure
 from retraind.nearest import did_you_mean
 from retraind.store import open_store
+from retraind.tables import read_table
 from triggers.evidence import RowsRequest, Window
+
+INSTANT = pa.timestamp("us", "UTC")
+NEWEST_MICROSECONDS = 95_617_584_000e6  # the year 5000
 
 
 @dataclass(frozen=True)
@@ -37,63 +40,92 @@ def read_window(model: Model, requested_at: datetime) -> Rows:
     data = model.training.data
     window = window_of(data, requested_at)
     if isinstance(data.source, FileSource):
-        return _from_file(data, data.source, window)
+        return _from_file(model, data.source, window)
     if isinstance(data.source, SqlSource):
         return _from_query(model, data.source, window)
     return _from_store(model, window)
 
 
 def _from_store(model: Model, window: Window) -> Rows:
-    """Features joined with actuals; the prediction comes too, because drift is judged on it later."""
-    data = model.training.data
-    features = data.features or model.predictions.columns.feature_names
+    """Features joined with actuals. The prediction comes too, because drift is judged on it later, and so do the
+    store's features that are not trained on any more: the champion may need them to be judged."""
+    data, names = model.training.data, model.predictions.columns
+    features = data.features or names.feature_names
     if not features:
         raise DataFailure(
             "there are no features to train on; name them in predictions.columns.features or training.data.features"
         )
-    columns = dict.fromkeys(["timestamp", *features, data.target, "prediction"])
+    target = "actual" if data.target == names.actual else data.target
+    columns = dict.fromkeys(["timestamp", *features, *names.feature_names, target, "prediction"])
     with open_store(model.predictions) as store:
         table = store.rows(RowsRequest(window, tuple(columns), labelled=True))
+    if target != data.target:
+        table = table.rename_columns([data.target if name == target else name for name in table.column_names])
     return Rows(table, tuple(features), "timestamp", window)
 
 
-def _from_file(data: TrainingData, source: FileSource, window: Window) -> Rows:
+def _from_file(model: Model, source: FileSource, window: Window) -> Rows:
     table = read_table(source.csv or source.parquet or "", None)
-    return _tailored(table, data, source.timestamp, window)
+    return tailored(table, model, source.timestamp, window)
 
 
 def _from_query(model: Model, source: SqlSource, window: Window) -> Rows:
     bounds = {"start": window.start or datetime(1, 1, 1, tzinfo=UTC), "end": window.end}
     table = read_sql(source.url or model.predictions.url, source.sql, bounds)
-    return _tailored(table, model.training.data, source.timestamp, window)
+    return tailored(table, model, source.timestamp, window)
 
 
-def _tailored(table: pa.Table, data: TrainingData, time: str | None, window: Window) -> Rows:
-    """The rows of the window, labelled, in time order, with the columns that training needs."""
-    wanted = [name for name in (time, data.target, *(data.features or ())) if name is not None]
+def tailored(table: pa.Table, model: Model, time: str | None, window: Window) -> Rows:
+    """The rows of the window, labelled, in time order, with the columns that training needs.
+
+    The features are those that are named, else the store's where the table has them, else every other column.
+    """
+    data = model.training.data
+    named = data.features or _if_all_there(model.predictions.columns.feature_names, table)
+    wanted = [name for name in (time, data.target, *named) if name is not None]
     for name in wanted:
         if name not in table.column_names:
             near = did_you_mean(name, table.column_names)
             raise DataFailure(f"the training data has no column {name!r}{near}; it has {', '.join(table.column_names)}")
-    features = data.features or tuple(name for name in table.column_names if name not in {time, data.target})
+    features = named or tuple(name for name in table.column_names if name not in {time, data.target})
     table = table.select(list(dict.fromkeys([*wanted, *features])))
     if time is not None:
         table = _in_window(table, time, window).sort_by(time)
     return Rows(table.filter(pc.is_valid(table[data.target])), tuple(features), time, window)
 
 
+def _if_all_there(names: tuple[str, ...], table: pa.Table) -> tuple[str, ...]:
+    return names if set(names) <= set(table.column_names) else ()
+
+
 def _in_window(table: pa.Table, time: str, window: Window) -> pa.Table:
-    """Naive and textual times mean UTC, as in the predictions store."""
     try:
-        instants = table[time].cast(pa.timestamp("us"))
-        if getattr(table[time].type, "tz", None) is None:
-            instants = pc.assume_timezone(instants, "UTC")
-        else:
-            instants = table[time].cast(pa.timestamp("us", "UTC"))
+        instants = instants_of(table[time])
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
         raise DataFailure(f"the column {time!r} is not a time: {error}; name another in `timestamp`") from error
     table = table.set_column(table.column_names.index(time), time, instants)
-    keep = pc.less(instants, pa.scalar(window.end, pa.timestamp("us", "UTC")))
+    keep = pc.less(instants, pa.scalar(window.end, INSTANT))
     if window.start is not None:
-        keep = pc.and_(keep, pc.greater_equal(instants, pa.scalar(window.start, pa.timestamp("us", "UTC"))))
+        keep = pc.and_(keep, pc.greater_equal(instants, pa.scalar(window.start, INSTANT)))
     return table.filter(keep)
+
+
+def instants_of(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """A column of times as instants. Times without a zone mean UTC, as in the predictions store; numbers count from
+    1970, in seconds, milli-, micro- or nanoseconds, whichever puts the newest before the year 5000.
+
+    Raises ArrowInvalid or ArrowNotImplementedError for anything else.
+    """
+    kind = column.type
+    if pa.types.is_integer(kind) or pa.types.is_floating(kind):
+        newest = abs(pc.max(column).as_py() or 0)
+        unit = next((unit for unit in (1e6, 1e3, 1.0) if newest * unit < NEWEST_MICROSECONDS), 1e-3)
+        return pc.multiply(column.cast(pa.float64()), unit).cast(pa.int64(), safe=False).cast(INSTANT)
+    if getattr(kind, "tz", None) is not None:
+        return column.cast(INSTANT)
+    if pa.types.is_string(kind) or pa.types.is_large_string(kind):
+        try:
+            return column.cast(INSTANT)  # only takes texts with a zone, all of them
+        except pa.ArrowInvalid:
+            pass
+    return pc.assume_timezone(column.cast(pa.timestamp("us")), "UTC")

@@ -64,7 +64,8 @@ def test_a_table_that_says_prediction_and_score_is_taken_at_its_word() -> None:
     ("raw", "sentence"),
     [
         (np.array([1.0, 2.0]), "the model answers 3 rows with 2 predictions"),
-        (np.array([1.0, np.nan, np.nan]), r"the model predicts nothing \(a missing value\) for 2 of 3 rows"),
+        (np.array([1.0, np.nan, np.nan]), r"the model gives no prediction \(a missing value\) for 2 of 3 rows"),
+        (np.array([1.0, np.inf, 0.5]), r"the model gives an infinite prediction for 1 of 3 rows"),
         (np.zeros((3, 2)), r"a table of shape \(3, 2\)"),
     ],
 )

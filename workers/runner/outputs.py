@@ -81,7 +81,12 @@ def _column(values: pd.Series) -> np.ndarray:
 def _checked(output: Output, rows: int) -> Output:
     if len(output.prediction) != rows:
         raise Refusal(f"the model answers {rows} rows with {len(output.prediction)} predictions.")
-    missing = int(pd.isna(output.prediction).sum())
-    if missing:
-        raise Refusal(f"the model predicts nothing (a missing value) for {missing} of {rows} rows.")
+    for what, values in (("prediction", output.prediction), ("score", output.score)):
+        if values is None:
+            continue
+        missing = int(pd.isna(values).sum())
+        if missing:
+            raise Refusal(f"the model gives no {what} (a missing value) for {missing} of {rows} rows.")
+        if np.issubdtype(values.dtype, np.floating) and not np.isfinite(values).all():
+            raise Refusal(f"the model gives an infinite {what} for {int(np.isinf(values).sum())} of {rows} rows.")
     return output

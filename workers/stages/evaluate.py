@@ -3,6 +3,8 @@
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from retraind.errors import UnknownFailure
@@ -16,6 +18,8 @@ from workers.job_directory import JobDirectory
 from workers.process import kill_leftover
 from workers.program import run_program
 from workers.stages.train import surroundings
+
+MOST_CLASSES = 20  # whole numbers with more values than this are counted or measured, not told apart
 
 
 def run(context: StageContext) -> StageResult:
@@ -64,12 +68,21 @@ def _compares(context: StageContext) -> bool:
 
 
 def _task(context: StageContext, directory: JobDirectory) -> str:
-    """What the training said, else what the target looks like: fractions are regressed, anything else is a class."""
+    """What the training said, else what the target looks like."""
     told = context.done[Stage.TRAIN].get("task")
     if told:
         return str(told)
-    kind = pq.read_schema(directory.holdout).field(context.model.training.data.target).type
-    return "regression" if str(kind) in {"double", "float", "halffloat"} else "classification"
+    target = context.model.training.data.target
+    return task_of(pq.read_table(directory.data, columns=[target]).column(0))
+
+
+def task_of(target: pa.ChunkedArray) -> str:
+    """Numbers with fractions, or of very many values, are regressed; anything else is a class."""
+    if not (pa.types.is_integer(target.type) or pa.types.is_floating(target.type) or pa.types.is_decimal(target.type)):
+        return "classification"
+    values = pc.unique(target.drop_null()).cast(pa.float64())
+    whole = bool(pc.all(pc.equal(values, pc.floor(values))).as_py())
+    return "classification" if whole and len(values) <= MOST_CLASSES else "regression"
 
 
 def _predict(
@@ -98,7 +111,9 @@ def _model_of(context: StageContext, champion: Version, directory: JobDirectory)
     if (kept / "MLmodel").is_file():
         return kept
     registry = context.session.registry
-    return registry.download(context.session.registered_name(context.job.model), champion.version, directory.champion)
+    return registry.download(
+        context.session.registered_name(context.job.model), champion.version, directory.champion(champion.version)
+    )
 
 
 def _output(directory: JobDirectory, name: str) -> Path:

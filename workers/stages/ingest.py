@@ -1,19 +1,22 @@
 """`ingest`: resolves the window and materialises it, once per job; every later stage and attempt reuses the files."""
 
 import json
+import math
 from datetime import datetime, timedelta
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
-from retraind.tables import read_table
 
 from retraind.config.recipe import recipe_hash
-from retraind.config.training import Holdout
+from retraind.config.training import Training
 from retraind.errors import DataFailure
 from retraind.ledger import jobs
+from retraind.nearest import did_you_mean
 from retraind.states import JobState
+from retraind.tables import read_table
 from workers.content import content_hash
 from workers.context import StageContext, StageResult
 from workers.durable import replacing, write_json
@@ -56,20 +59,22 @@ def _twin(context: StageContext, columns: dict[str, Any]) -> str | None:
 
 
 def _recorded(directory: JobDirectory) -> dict[str, Any] | None:
-    """What an earlier attempt recorded; None where it did not come so far. The record is written last."""
+    """What an earlier attempt recorded; None where it did not come so far. The record is written last, so what it
+    vouches for is there, unless somebody removed it since."""
     try:
         record: dict[str, Any] = json.loads(directory.ingested.read_text())
-    except (OSError, ValueError):
+        found = [pq.read_metadata(path).num_rows for path in (directory.data, directory.train, directory.holdout)]
+    except (OSError, ValueError, pa.ArrowException):
         return None
-    return record
+    return record if found == [record[name] for name in ("rows", "train_rows", "holdout_rows")] else None
 
 
 def _materialise(context: StageContext, directory: JobDirectory) -> dict[str, Any]:
     rows = read_window(context.model, context.job.requested_at)
     if rows.table.num_rows == 0:
         raise DataFailure("the window has no labelled rows; nothing can be trained on it")
-    table = _weighted(rows, context.model.training.data.window.half_life)
-    train, holdout = _split(table, context.model.training.holdout)
+    table = weighted(rows, context.model.training.data.window.half_life)
+    train, holdout = split(table, rows.time, context.model.training)
     for path, part in ((directory.data, table), (directory.train, train), (directory.holdout, holdout)):
         with replacing(path) as temporary:
             pq.write_table(part, temporary, compression="zstd")
@@ -88,7 +93,7 @@ def _materialise(context: StageContext, directory: JobDirectory) -> dict[str, An
     return record
 
 
-def _weighted(rows: Rows, half_life: timedelta | None) -> pa.Table:
+def weighted(rows: Rows, half_life: timedelta | None) -> pa.Table:
     """Adds the column of weights: a row this much older than the newest counts half."""
     if half_life is None:
         return rows.table
@@ -100,16 +105,39 @@ def _weighted(rows: Rows, half_life: timedelta | None) -> pa.Table:
     return rows.table.append_column(WEIGHT, pa.array(weights))
 
 
-def _split(table: pa.Table, holdout: Holdout) -> tuple[pa.Table, pa.Table]:
-    """The rows to train on and those to judge on: the newest share, or a fixed file."""
+def split(table: pa.Table, time: str | None, training: Training) -> tuple[pa.Table, pa.Table]:
+    """The rows to train on and those to judge on: the newest share, or a fixed file.
+
+    Rows of one instant stay together, on the newer side: a model must not be judged on a moment that it
+    learnt from. Rows without a time are split where they stand.
+    """
+    holdout = training.holdout
     if holdout.file is not None:
-        columns = [name for name in table.column_names if name != WEIGHT]
-        fixed = read_table(holdout.file, None)
-        return table, fixed.select([name for name in columns if name in fixed.column_names])
-    cut = int(table.num_rows * (1 - holdout.share))
+        return table, _fixed(holdout.file, table.column_names, training.data.target)
+    cut = math.floor(table.num_rows * (1 - holdout.share))
+    if time is not None and 0 < cut < table.num_rows:
+        instants = table[time].cast(pa.int64()).to_numpy()
+        cut = int(np.searchsorted(instants, instants[cut], side="left"))
     if cut in {0, table.num_rows}:
-        raise DataFailure(f"{table.num_rows} rows are too few to keep a share of {holdout.share:g} for judging")
+        raise DataFailure(
+            f"{table.num_rows} rows cannot be split so that a share of {holdout.share:g} of them, all newer than the "
+            "rest, is kept for judging; take a longer window, or name a file under training.holdout"
+        )
     return table.slice(0, cut), table.slice(cut)
+
+
+def _fixed(path: str, columns: list[str], target: str) -> pa.Table:
+    """The labelled rows of a fixed holdout, with those of the data's columns that it has."""
+    table = read_table(path, None)
+    if target not in table.column_names:
+        raise DataFailure(
+            f"the holdout {path} has no column {target!r}{did_you_mean(target, table.column_names)}, "
+            "which is the target"
+        )
+    table = table.filter(pc.is_valid(table[target]))
+    if table.num_rows == 0:
+        raise DataFailure(f"the holdout {path} has no labelled rows; nothing can be judged on it")
+    return table.select([name for name in columns if name in table.column_names])
 
 
 def _instant(text: str | None) -> datetime | None:

@@ -32,10 +32,15 @@ def examine(table: pa.Table, features: list[str], target: str) -> dict[str, Any]
     rows = table.num_rows
     return {
         "rows": rows,
-        "null_shares": {name: round(table[name].null_count / rows, 6) if rows else None for name in features},
+        "null_shares": {name: round(_missing(table[name]) / rows, 6) if rows else None for name in features},
         "target_rate": _rate(table[target]),
         "target_values": pc.count_distinct(table[target]).as_py(),
     }
+
+
+def _missing(column: pa.ChunkedArray) -> int:
+    """Not a number is missing too: a model sees no difference."""
+    return int(pc.sum(pc.is_null(column, nan_is_null=True)).as_py() or 0)
 
 
 def breached(table: pa.Table, figures: dict[str, Any], checks: Checks, target: str) -> Iterator[str]:
