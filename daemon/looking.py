@@ -10,14 +10,13 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import structlog
-from sqlalchemy import Connection
 
 from daemon.evidence import EvidenceReader
 from daemon.policy import Course, Decision, Memory, Standing, decide
 from retraind.config.policy import Policy
 from retraind.config.settings import Model
 from retraind.errors import Conflict, RetraindError
-from retraind.ledger import Ledger, Transaction, jobs, looks, models
+from retraind.ledger import Connection, Ledger, Transaction, jobs, looks, models
 from retraind.ledger.looks import RECENT_LOOKS, TriggerRecord
 from triggers.base import Trigger
 from triggers.evidence import Evidence

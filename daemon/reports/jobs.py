@@ -9,9 +9,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection
-
-from retraind.ledger import jobs, models, trail, work
+from retraind.ledger import Connection, jobs, models, trail, work
 from retraind.ledger.rows import Job
 from retraind.states import STAGES, Stage
 from retraind.telling import tell

@@ -9,13 +9,11 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection
-
 from daemon.policy import Standing, held
 from daemon.staleness import overdue
 from retraind.audit import AuditLog
 from retraind.config.settings import Model, Settings
-from retraind.ledger import Ledger, jobs, leases, looks, models, trail, work
+from retraind.ledger import Connection, Ledger, jobs, leases, looks, models, trail, work
 from retraind.ledger.looks import TriggerRecord
 from retraind.ledger.rows import Job
 

@@ -8,14 +8,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection
-
 from daemon.evidence import EvidenceReader
 from daemon.looking import evaluate, standing
 from daemon.policy import Memory, decide
 from retraind.config.settings import Settings
 from retraind.errors import ConfigurationError
-from retraind.ledger import Ledger, looks
+from retraind.ledger import Connection, Ledger, looks
 from retraind.nearest import did_you_mean
 
 
