@@ -4,9 +4,11 @@ It stands for whatever application the user has. It knows nothing of retraind bu
 deploy target keeps: the link `current` leads to the model to serve, and when the link is swapped the
 application takes the new one. A process of its own, started by `daemon.demo.play` as
 `python -m daemon.demo.serving STORE MODELS SECONDS_PER_DAY`; it says `ready`, reads from its standard
-input the real instant at which the year begins to pass, says `playing`, and ends with the year.
+input the real instant at which the year begins to pass, says `playing`, and ends with the year, or when
+its standard input does.
 """
 
+import json
 import signal
 import sys
 import threading
@@ -19,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 from daemon.demo.flights import Flights, load
 from daemon.demo.pace import PLAY_BEGINS, Pace
 from daemon.demo.predictions import PredictionsTable
+from retraind.clock import SystemClock, parse_rfc3339
 
 if TYPE_CHECKING:
     import numpy as np
@@ -50,13 +53,13 @@ def rule_of_thumb() -> ServedModel:
 
 
 def load_model(directory: Path) -> ServedModel:
-    """The model that a deploy target has put into `directory`, whose name is the version."""
+    """The model that a deploy target has put into `directory`."""
     import mlflow.sklearn
 
-    mlflow_directory = next(directory.rglob("MLmodel")).parent
-    model: Any = mlflow.sklearn.load_model(str(mlflow_directory))
+    version = str(json.loads((directory / "VERSION.json").read_text())["version"])
+    model: Any = mlflow.sklearn.load_model(str(directory))
     late = [str(label) for label in model.classes_].index("1")
-    return ServedModel(directory.name, lambda rows: model.predict_proba(rows)[:, late])
+    return ServedModel(version, lambda rows: model.predict_proba(rows)[:, late])
 
 
 class ModelDirectory:
@@ -65,17 +68,18 @@ class ModelDirectory:
     def __init__(self, models: Path, loader: Callable[[Path], ServedModel] = load_model) -> None:
         self._link = models / "current"
         self._loader = loader
+        self._directory: Path | None = None
         self.served = rule_of_thumb()
-        self.first: ServedModel | None = None
+        self.first: ServedModel | None = None  # None until there is a model
 
     def refresh(self) -> bool:
         """Takes the model that is deployed now. True when it is another one."""
         if not self._link.exists():
             return False
         directory = self._link.resolve()
-        if directory.name == self.served.version:
+        if directory == self._directory:
             return False
-        self.served = self._loader(directory)
+        self.served, self._directory = self._loader(directory), directory
         self.first = self.first or self.served
         return True
 
@@ -146,20 +150,28 @@ def _numpy(instant: datetime) -> "np.datetime64":
 def main(store: str, models: str, seconds_per_day: str) -> None:
     import mlflow.sklearn  # noqa: F401  # before the year begins: it takes seconds
 
-    stopped = threading.Event()
+    stopped, clock = threading.Event(), SystemClock()
     signal.signal(signal.SIGTERM, lambda *_: stopped.set())
     flights, table, directory = load(), PredictionsTable(Path(store)), ModelDirectory(Path(models))
     _say("ready")
-    began = datetime.fromisoformat(sys.stdin.readline().strip())
-    application = Application(flights, table, directory, Pace(began, float(seconds_per_day)))
-    application.serve(began)
+    began = sys.stdin.readline().strip()
+    if not began:
+        return
+    threading.Thread(target=_stop_with_input, args=(stopped,), daemon=True).start()
+    application = Application(flights, table, directory, Pace(parse_rfc3339(began), float(seconds_per_day)))
+    application.serve(clock.now())
     _say("playing")
-    while not (application.is_over or stopped.is_set()):
+    while not (application.is_over or stopped.wait(TICK_SECONDS)):
         if directory.refresh():
             _say(f"serving version {directory.served.version}")
-        application.serve(datetime.now(UTC))
-        stopped.wait(TICK_SECONDS)
+        application.serve(clock.now())
     table.close()
+
+
+def _stop_with_input(stopped: threading.Event) -> None:
+    """Whoever started this holds the other end of its input; when it is gone, there is nobody to serve."""
+    sys.stdin.read()
+    stopped.set()
 
 
 def _say(line: str) -> None:
