@@ -6,14 +6,12 @@ One reader per model; equal requests of one round of looks are answered by one r
 from collections.abc import Mapping
 from typing import Any
 
-from retraind.store import PredictionsStore, open_store
-from retraind.tables import read_table
-from sqlalchemy import Connection
-
-from daemon.scanning import scan
+from daemon.scanning import Memory, scan
 from retraind.config.settings import Model
 from retraind.errors import StoreError
-from retraind.ledger import looks, models
+from retraind.ledger import Connection, looks, models
+from retraind.store import PredictionsStore, open_store
+from retraind.tables import read_table
 from triggers.evidence import (
     CountRequest,
     FilesRequest,
@@ -38,6 +36,7 @@ class EvidenceReader:
         self._store: PredictionsStore | None = None
         self._cache: dict[Request, Any] = {}
         self._manifests: dict[str, Manifest] = {}
+        self._memory = Memory()
 
     @property
     def store(self) -> PredictionsStore:
@@ -56,7 +55,7 @@ class EvidenceReader:
             self._store = None
 
     def answer(self, request: Request, connection: Connection) -> Any:
-        """The answer to `request`. Raises StoreError, or ConfigurationError for an unreadable file."""
+        """The answer to `request`. Raises StoreError, FilesUnreadable, or ConfigurationError for a file that is no table."""
         if request not in self._cache:
             self._cache[request] = self._read(request, connection)
         return self._cache[request]
@@ -80,7 +79,7 @@ class EvidenceReader:
         return self.store.rows(request)
 
     def _scan(self, request: FilesRequest) -> Manifest:
-        found = scan(request.pattern, request.hash_below_bytes, self._manifests.get(request.pattern))
+        found = scan(request.pattern, request.hash_below_bytes, self._manifests.get(request.pattern), self._memory)
         self._manifests[request.pattern] = found
         return found
 

@@ -12,7 +12,6 @@ from collections.abc import Callable
 from datetime import datetime
 
 import structlog
-from retraind.logs import configure_logging
 
 from daemon.alerting import AlertSender
 from daemon.monitor import LONGEST_SLEEP_SECONDS, Monitor
@@ -25,6 +24,7 @@ from retraind.config.settings import Settings
 from retraind.errors import ConfigurationError, LeaseLost, LedgerError
 from retraind.ledger import Ledger, Transaction, leases
 from retraind.ledger.leases import LEADER
+from retraind.logs import configure_logging
 from retraind.opening import open_ledger
 from retraind.queue import Queue
 

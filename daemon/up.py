@@ -12,12 +12,12 @@ import threading
 from dataclasses import dataclass, field
 
 import structlog
-from retraind.logs import configure_logging
 
 from retraind.clock import Clock, SystemClock
 from retraind.config.settings import Settings
 from retraind.embedded_broker import EmbeddedBroker
 from retraind.locks import only_up
+from retraind.logs import configure_logging
 
 _log = structlog.get_logger(__name__)
 _FIRST_DELAY_SECONDS = 1.0

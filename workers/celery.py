@@ -45,24 +45,24 @@ def make_app() -> Any:
     return application
 
 
-@signals.setup_logging.connect
 def _log(**_: object) -> None:
     configure_logging(current().settings)
 
 
-@signals.worker_ready.connect
 def _ready(**_: object) -> None:
     presence.begin(current())
 
 
-@signals.worker_shutting_down.connect
 def _stopping(**_: object) -> None:
     presence.stopping(current())
 
 
-@signals.worker_shutdown.connect
 def _stopped(**_: object) -> None:
     presence.end(current())
 
 
+signals.setup_logging.connect(_log)
+signals.worker_ready.connect(_ready)
+signals.worker_shutting_down.connect(_stopping)
+signals.worker_shutdown.connect(_stopped)
 app = make_app()
