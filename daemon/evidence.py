@@ -55,7 +55,7 @@ class EvidenceReader:
             self._store = None
 
     def answer(self, request: Request, connection: Connection) -> Any:
-        """The answer to `request`. Raises StoreError, FilesUnreadable, or ConfigurationError for a file that is no table."""
+        """The answer to `request`. Raises StoreError, FilesUnreadable, or ConfigurationError for a file of no table."""
         if request not in self._cache:
             self._cache[request] = self._read(request, connection)
         return self._cache[request]
