@@ -9,7 +9,7 @@ from typing import Any
 from daemon.scanning import Memory, scan
 from retraind.config.settings import Model
 from retraind.errors import StoreError
-from retraind.ledger import Connection, looks, models
+from retraind.ledger import looks, models
 from retraind.store import PredictionsStore, open_store
 from retraind.tables import read_table
 from triggers.evidence import (
@@ -28,11 +28,12 @@ from triggers.verdict import Outcome
 
 
 class EvidenceReader:
-    """Reads for one model. Not for use by two threads at once."""
+    """Reads for one model. Not for use by two threads at once. No transaction of the ledger outlasts a read of its own."""
 
-    def __init__(self, name: str, model: Model) -> None:
+    def __init__(self, name: str, model: Model, ledger: Ledger) -> None:
         self.name = name
         self.model = model
+        self.ledger = ledger
         self._store: PredictionsStore | None = None
         self._cache: dict[Request, Any] = {}
         self._manifests: dict[str, Manifest] = {}
@@ -54,13 +55,13 @@ class EvidenceReader:
             self._store.close()
             self._store = None
 
-    def answer(self, request: Request, connection: Connection) -> Any:
+    def answer(self, request: Request) -> Any:
         """The answer to `request`. Raises StoreError, FilesUnreadable, or ConfigurationError for a file of no table."""
         if request not in self._cache:
-            self._cache[request] = self._read(request, connection)
+            self._cache[request] = self._read(request)
         return self._cache[request]
 
-    def _read(self, request: Request, connection: Connection) -> Any:
+    def _read(self, request: Request) -> Any:
         if isinstance(request, (CountRequest, TallyRequest, RowsRequest)):
             return self._from_store(request)
         if isinstance(request, TableFileRequest):
@@ -68,8 +69,8 @@ class EvidenceReader:
         if isinstance(request, FilesRequest):
             return self._scan(request)
         if isinstance(request, TrainingRequest):
-            return self._training(request, connection)
-        return self._members(request, connection)
+            return self._training(request)
+        return self._members(request)
 
     def _from_store(self, request: CountRequest | TallyRequest | RowsRequest) -> Any:
         if isinstance(request, CountRequest):
@@ -83,9 +84,10 @@ class EvidenceReader:
         self._manifests[request.pattern] = found
         return found
 
-    def _training(self, request: TrainingRequest, connection: Connection) -> Any:
+    def _training(self, request: TrainingRequest) -> Any:
         """Those of the columns that the champion's training data has; None before the first deployment."""
-        champion = models.champions(connection, self.name).current
+        with self.ledger.read() as connection:
+            champion = models.champions(connection, self.name).current
         if champion is None or champion.reference is None:
             return None
         from pyarrow import parquet  # slow to import, and many looks need none of it
@@ -100,10 +102,11 @@ class EvidenceReader:
                 "bring it back, or retrain to make a new reference"
             ) from error
 
-    def _members(self, request: MembersRequest, connection: Connection) -> Mapping[str, Member]:
+    def _members(self, request: MembersRequest) -> Mapping[str, Member]:
         answers = {}
-        for name in request.names:
-            record = looks.record(connection, self.name, name)
+        with self.ledger.read() as connection:
+            records = {name: looks.record(connection, self.name, name) for name in request.names}
+        for name, record in records.items():
             outcome = Outcome(record.outcome) if record.outcome else None
             answers[name] = Member(outcome, record.fired_at)
         return answers

@@ -27,15 +27,16 @@ _ERROR_BACKOFF = timedelta(seconds=10)
 _LONGEST_BACKOFF = timedelta(hours=1)
 
 
-def evaluate(reader: EvidenceReader, trigger_name: str, connection: Connection, now: datetime) -> Verdict:
+def evaluate(reader: EvidenceReader, trigger_name: str, now: datetime) -> Verdict:
     """The trigger's verdict at `now`. A trigger that cannot be judged answers `error`; nothing is raised or written."""
     trigger = reader.model.triggers[trigger_name]
     features = reader.model.predictions.columns.feature_names
     try:
-        facts = models.facts(connection, reader.name, features, now)
-        state = looks.record(connection, reader.name, trigger_name).state or {}
+        with reader.ledger.read() as connection:
+            facts = models.facts(connection, reader.name, features, now)
+            state = looks.record(connection, reader.name, trigger_name).state or {}
         requests = trigger.requests(facts, state, now)
-        answers = {name: reader.answer(request, connection) for name, request in requests.items()}
+        answers = {name: reader.answer(request) for name, request in requests.items()}
         return trigger.evaluate(Evidence(facts, state, answers), now)
     except RetraindError as error:
         return Verdict(Outcome.ERROR, str(error))

@@ -64,10 +64,10 @@ class Monitor:
         self._heap: list[tuple[datetime, str]] = []
         self._lock = threading.Lock()
         self._watched = {
-            name: Watched(name, model, EvidenceReader(name, model)) for name, model in settings.models.items()
+            name: Watched(name, model, EvidenceReader(name, model, ledger)) for name, model in settings.models.items()
         }
         self._pool = ThreadPoolExecutor(settings.monitor.threads, thread_name_prefix="look")
-        self._watcher: FileWatcher | None = None
+        self._watcher: FileWatcher[tuple[str, str]] | None = None
 
     def run(self) -> None:
         """Loops until `stop`. Raises LeaseLost when another daemon leads."""
@@ -207,8 +207,7 @@ class Monitor:
             and self._pass_over(watched, name)
         ):
             return
-        with self.ledger.read() as connection:
-            verdict = looking.evaluate(watched.reader, name, connection, self.ledger.clock.now())
+        verdict = looking.evaluate(watched.reader, name, self.ledger.clock.now())
         look = looking.Look(watched.name, name, trigger, watched.model.policy, verdict)
         decision, job = looking.commit(
             self.ledger, look, watched.model, audit_unwritable=self.audit_unwritable(), guard=self.guard

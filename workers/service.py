@@ -13,6 +13,8 @@ def run(settings: Settings, queues: Sequence[str] = (), concurrency: int | None 
     `queues` defaults to the common queue and every queue that a model of the configuration names.
     """
     os.environ["RETRAIND_CONFIG"] = str(settings.source_path)
+    from celery.utils.nodenames import host_format
+
     from workers.celery import app  # reads RETRAIND_CONFIG
 
     named = {model.training.queue for model in settings.models.values() if model.training.queue}
@@ -20,10 +22,11 @@ def run(settings: Settings, queues: Sequence[str] = (), concurrency: int | None 
     worker = app.Worker(
         queues=chosen,
         concurrency=concurrency or settings.workers.concurrency,
-        hostname=f"retraind-{os.getpid()}@%h",
+        hostname=host_format(f"retraind-{os.getpid()}@%h"),
         pool="prefork",
         loglevel=os.environ.get("RETRAIND_LOG_LEVEL", "INFO"),
         without_mingle=True,
+        quiet=True,
     )
     worker.start()
     return int(worker.exitcode or 0)

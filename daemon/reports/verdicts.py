@@ -13,7 +13,7 @@ from daemon.looking import evaluate, standing
 from daemon.policy import Memory, decide
 from retraind.config.settings import Settings
 from retraind.errors import ConfigurationError
-from retraind.ledger import Connection, Ledger, looks
+from retraind.ledger import Ledger, looks
 from retraind.nearest import did_you_mean
 
 
@@ -39,25 +39,24 @@ def verdicts(settings: Settings, ledger: Ledger, model: str, trigger: str | None
         raise ConfigurationError(
             f"model {model!r} has no trigger {trigger!r}{did_you_mean(trigger, configured)}; it has: {names}"
         )
-    reader = EvidenceReader(model, settings.models[model])
+    reader = EvidenceReader(model, settings.models[model], ledger)
     try:
-        with ledger.read() as connection:
-            names_asked = [trigger] if trigger is not None else list(configured)
-            return [_verdict(settings, reader, name, connection, now) for name in names_asked]
+        names_asked = [trigger] if trigger is not None else list(configured)
+        return [_verdict(settings, reader, name, now) for name in names_asked]
     finally:
         reader.close()
 
 
-def _verdict(
-    settings: Settings, reader: EvidenceReader, name: str, connection: Connection, now: datetime
-) -> VerdictReport:
+def _verdict(settings: Settings, reader: EvidenceReader, name: str, now: datetime) -> VerdictReport:
     model = settings.models[reader.name]
     trigger = model.triggers[name]
-    verdict = evaluate(reader, name, connection, now)
-    record = looks.record(connection, reader.name, name)
+    verdict = evaluate(reader, name, now)
+    with reader.ledger.read() as connection:
+        record = looks.record(connection, reader.name, name)
+        stands = standing(connection, reader.name, now, audit_unwritable=False)
+        counted = verdict.key is not None and looks.known_key(connection, reader.name, name, verdict.key)
     memory = Memory([*(record.recent or []), str(verdict.outcome)], record.armed)
-    stands = standing(connection, reader.name, now, audit_unwritable=False)
-    if verdict.key and looks.known_key(connection, reader.name, name, verdict.key):
+    if counted:
         course, because = "nothing", "this firing was counted before"
     else:
         decision = decide(name, trigger.action, verdict, memory, model.policy, stands, now)
