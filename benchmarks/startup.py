@@ -26,6 +26,6 @@ def measure() -> list[Figure]:
     return [
         Figure("retraind --help", statistics.median(command), "s"),
         Figure(
-            "retraind --help / python -c pass", statistics.median(command) / statistics.median(empty), "x", bound=25
+            "retraind --help / python -c pass", statistics.median(command) / statistics.median(empty), "x", bound=12
         ),
     ]
