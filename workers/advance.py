@@ -35,6 +35,7 @@ from workers.context import StageContext, StageResult
 from workers.lifeline import Lifeline
 from workers.session import STOPPING, Session
 from workers.stages import RUN
+from workers.tidying import tidy
 
 _log = structlog.get_logger(__name__)
 
@@ -67,6 +68,7 @@ def advance(session: Session, job_id: str, stage: Stage) -> None:
         log.warning("stage_uncommitted", error=str(error))  # the lease runs out and the stage is taken up again
         return
     announce(session, job_id)
+    _tidy(session, held.job.model)
 
 
 def announce(session: Session, job_id: str) -> None:
@@ -75,6 +77,14 @@ def announce(session: Session, job_id: str) -> None:
         session.queue.announce(job_id, session.name)
     except (BrokerUnreachable, LedgerError) as error:
         _log.warning("announce_failed", job=job_id, error=str(error))
+
+
+def _tidy(session: Session, model: str) -> None:
+    """Frees the disk; a file that cannot be removed now goes another time."""
+    try:
+        tidy(session, model)
+    except (OSError, LedgerError) as error:
+        _log.warning("tidying_failed", model=model, error=str(error))
 
 
 def _claim(session: Session, job_id: str, stage: Stage) -> Claim | None:

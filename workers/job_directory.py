@@ -53,3 +53,7 @@ class JobDirectory:
     def scratch(self, name: str) -> Path:
         """A file of no lasting worth: specs, results and predictions of children."""
         return self.path / "scratch" / name
+
+    def bulk(self) -> list[Path]:
+        """All that takes room: everything but the logs. The record of `data` goes with it."""
+        return [entry for entry in self.path.iterdir() if entry.name != "logs"] if self.path.is_dir() else []

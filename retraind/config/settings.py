@@ -98,6 +98,11 @@ class Workers(Section):
     """What every worker process does."""
 
     concurrency: int = Field(default=1, ge=1, description="Stages that one worker process runs at a time.")
+    keep_jobs: int = Field(
+        default=20,
+        ge=1,
+        description="Newest jobs of a model whose data stay on disk, besides those that served; logs always stay.",
+    )
     grace: Duration = Field(
         default="60s", validate_default=True, description="Time a stage is given to end when asked to stop."
     )

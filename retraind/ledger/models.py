@@ -104,7 +104,15 @@ def version(connection: Connection, model: str, name: str) -> Version | None:
 
 
 def champions(connection: Connection, model: str) -> Champions:
-    """Replays the model's deployments: a deployment puts a version on top, a rollback or revert takes one off."""
+    """The deployed version and the one before it."""
+    return Champions(*[*served(connection, model), None, None][:2])
+
+
+def served(connection: Connection, model: str) -> list[Version]:
+    """The versions that rollbacks would go back through, the champion first.
+
+    Replays the model's deployments: a deployment puts a version on top, a rollback or revert takes one off.
+    """
     stack: list[str] = []
     for row in connection.execute(
         select(_deployments).where(_deployments.c.model == model).order_by(_deployments.c.id)
@@ -113,8 +121,8 @@ def champions(connection: Connection, model: str) -> Champions:
             stack.append(row.version)
         else:
             stack.pop()
-    names = [*reversed(stack), None, None]
-    return Champions(*(version(connection, model, name) if name else None for name in names[:2]))
+    found = [version(connection, model, name) for name in reversed(stack)]
+    return [each for each in found if each is not None]
 
 
 def last_deployment(connection: Connection, model: str) -> Deployment | None:
