@@ -11,7 +11,7 @@ PYTHON ?=
 JOBS   ?= 2
 UNIT   := tests/triggers tests/config
 
-.PHONY: help demo test check lint unit bench lock upgrade clean
+.PHONY: help demo test check lint format style types imports unit bench lock upgrade clean
 
 help:
 	@echo 'make demo     play a year of real data through the real system'
@@ -29,10 +29,18 @@ test: $(VENV)/dev.stamp
 
 check: lint unit
 
-lint: $(VENV)/dev.stamp
+lint: format style types imports
+
+format: $(VENV)/dev.stamp
 	@$(BIN)/ruff format --check .
+
+style: $(VENV)/dev.stamp
 	@$(BIN)/ruff check .
+
+types: $(VENV)/dev.stamp
 	@$(BIN)/mypy
+
+imports: $(VENV)/dev.stamp
 	@$(BIN)/lint-imports
 
 unit: $(VENV)/dev.stamp
