@@ -9,7 +9,7 @@ from retraind.store.sql import read_sql
 
 from retraind.config.settings import Model
 from retraind.config.training import FileSource, SqlSource, TrainingData
-from retraind.errors import DataFailure
+from retraind.errors import DataFailure, StoreError
 from retraind.nearest import did_you_mean
 from retraind.store import open_store
 from retraind.tables import read_table
@@ -65,8 +65,16 @@ def _from_store(model: Model, window: Window) -> Rows:
 
 
 def _from_file(model: Model, source: FileSource, window: Window) -> Rows:
-    table = read_table(source.csv or source.parquet or "", None)
-    return tailored(table, model, source.timestamp, window)
+    return tailored(read_file(source.csv or source.parquet or ""), model, source.timestamp, window)
+
+
+def read_file(pattern: str) -> pa.Table:
+    """All columns of the file, or files, that training or judging needs. Raises DataFailure where there are none that
+    can be read: a retry would find the same."""
+    try:
+        return read_table(pattern, None)
+    except StoreError as error:
+        raise DataFailure(str(error)) from error
 
 
 def _from_query(model: Model, source: SqlSource, window: Window) -> Rows:

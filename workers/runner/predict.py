@@ -9,6 +9,7 @@ keep the others from answering.
 
 from __future__ import annotations
 
+import os
 import traceback
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -52,6 +53,8 @@ def predict(directory: str, data: str, features: Sequence[str], task: str | None
         import mlflow.sklearn
 
         return _ask(mlflow.sklearn.load_model(directory), frame, task)
+    if backend := (description.metadata or {}).get("retraind.keras_backend"):
+        os.environ.setdefault("KERAS_BACKEND", backend)  # Keras chooses when it is imported, and not by the model
     import mlflow.pyfunc
 
     model = mlflow.pyfunc.load_model(directory, suppress_warnings=True)
@@ -76,9 +79,12 @@ def _ask(model: Any, frame: pd.DataFrame, task: str | None) -> Output:
 
 
 def _inputs(description: Model) -> list[str] | None:
-    """The columns that the model was trained on; None where it does not say."""
-    signature = description.signature
-    return list(signature.inputs.input_names()) if signature is not None and signature.inputs is not None else None
+    """The columns that the model was trained on, in their order; None where it does not say."""
+    told = (description.metadata or {}).get("retraind.features")
+    if told:
+        return list(told)
+    inputs = description.signature.inputs if description.signature is not None else None
+    return None if inputs is None or inputs.is_tensor_spec() else list(inputs.input_names())
 
 
 def _unwrapped(model: Any) -> Any:

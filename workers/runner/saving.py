@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import inspect
+import logging
 import site
 import sys
 import sysconfig
@@ -30,6 +31,7 @@ from .boundary import Refusal
 SIGNATURE_ROWS = 1000
 # What scikit-learn's own estimators hold, although they are not scikit-learn's.
 TRUSTED = ("sklearn.", "numpy.", "scipy.", "functools.partial")
+COLUMNS = "retraind.features"  # read by `predict`
 ALWAYS_NEEDED = ("mlflow", "pandas", "numpy", "cloudpickle")
 
 
@@ -67,6 +69,7 @@ def save(model: Any, directory: str, features: pd.DataFrame, code: ModuleType) -
             directory,
             python_model=FramePredictor(model),
             signature=signature(features, model.predict),
+            metadata=columns(features),
             pip_requirements=requirements(code),
         )
     return "python_function"
@@ -89,6 +92,7 @@ def save_sklearn(model: Any, directory: str, features: pd.DataFrame, trusted: Se
             serialization_format="skops",
             skops_trusted_types=untrusted_types(model),
             signature=signature(features, model.predict),
+            metadata=columns(features),
             pip_requirements=requirements(names=("scikit-learn", "skops")),
         )
 
@@ -113,6 +117,11 @@ def signature(features: pd.DataFrame, predict: Any) -> ModelSignature:
     rows = features.head(SIGNATURE_ROWS)
     with _quiet():
         return infer_signature(rows, predict(rows))
+
+
+def columns(features: pd.DataFrame) -> dict[str, list[str]]:
+    """What a model's metadata says of its inputs, in their order; a signature of tensors does not."""
+    return {COLUMNS: [str(name) for name in features.columns]}
 
 
 def register_by_value(kind: type) -> None:
@@ -174,6 +183,7 @@ def _save_sklearn_of_user(model: Any, directory: str, features: pd.DataFrame, co
             directory,
             serialization_format="cloudpickle",
             signature=signature(features, model.predict),
+            metadata=columns(features),
             pip_requirements=requirements(code, ("scikit-learn",)),
         )
     return "sklearn"
@@ -195,8 +205,9 @@ def _save_torch(model: Any, directory: str, features: pd.DataFrame, code: Module
         mlflow.pytorch.save_model(
             model,
             directory,
-            pickle_module=cloudpickle,
+            serialization_format="pickle",  # the other format is traced, and does not hold every network
             signature=signature(features, predict),
+            metadata=columns(features),
             pip_requirements=requirements(code, ("torch",)),
         )
     return "pytorch"
@@ -205,16 +216,15 @@ def _save_torch(model: Any, directory: str, features: pd.DataFrame, code: Module
 def _save_keras(model: Any, directory: str, features: pd.DataFrame) -> str:
     import mlflow.keras
 
-    def predict(rows: pd.DataFrame) -> pd.DataFrame:
-        return pd.DataFrame(model.predict(rows.to_numpy(), verbose=0))
-
     backend = sys.modules["keras"].backend.backend()
+    rows = features.head(SIGNATURE_ROWS).to_numpy()
     with _quiet():
         mlflow.keras.save_model(
             model,
             directory,
-            signature=signature(features, predict),
-            pip_requirements=requirements(names=("keras", {"torch": "torch"}.get(backend, backend))),
+            signature=infer_signature(rows, model.predict(rows, verbose=0)),  # MLflow has tensors here, not columns
+            metadata={**columns(features), "retraind.keras_backend": backend},
+            pip_requirements=requirements(names=("keras", backend)),
         )
     return "keras"
 
@@ -243,4 +253,10 @@ def _quiet() -> Iterator[None]:
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", module=r"mlflow\.")
         warnings.filterwarnings("ignore", message=".*integer column.*")
-        yield
+        logger = logging.getLogger("mlflow")
+        level = logger.level
+        logger.setLevel(logging.ERROR)
+        try:
+            yield
+        finally:
+            logger.setLevel(level)

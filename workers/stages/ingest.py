@@ -16,12 +16,11 @@ from retraind.errors import DataFailure
 from retraind.ledger import jobs
 from retraind.nearest import did_you_mean
 from retraind.states import JobState
-from retraind.tables import read_table
 from workers.content import content_hash
 from workers.context import StageContext, StageResult
 from workers.durable import replacing, write_json
 from workers.job_directory import WEIGHT, JobDirectory
-from workers.sources import Rows, read_window
+from workers.sources import Rows, read_file, read_window
 
 
 def run(context: StageContext) -> StageResult:
@@ -128,7 +127,7 @@ def split(table: pa.Table, time: str | None, training: Training) -> tuple[pa.Tab
 
 def _fixed(path: str, columns: list[str], target: str) -> pa.Table:
     """The labelled rows of a fixed holdout, with those of the data's columns that it has."""
-    table = read_table(path, None)
+    table = read_file(path)
     if target not in table.column_names:
         raise DataFailure(
             f"the holdout {path} has no column {target!r}{did_you_mean(target, table.column_names)}, "
