@@ -52,10 +52,21 @@ def numbers(column: pa.ChunkedArray) -> NDArray[np.float64]:
     elif pa.types.is_boolean(column.type):
         column = column.cast(pa.int8())
     try:
-        found = column.cast(pa.float64(), safe=False).to_numpy()
+        found = column.cast(pa.float64(), safe=False)
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
         raise ValueError(f"holds {column.type} where numbers are needed") from error
-    return np.asarray(found, dtype=np.float64)
+    return np.concatenate([np.empty(0), *map(_floats, found.chunks)])
+
+
+def _floats(array: pa.Array) -> NDArray[np.float64]:
+    # pyarrow's own conversions import pandas, which a daemon does without.
+    _, data = array.buffers()
+    if data is None or array.null_count == len(array):
+        return np.full(len(array), np.nan)
+    values = np.frombuffer(data, dtype=np.float64)[array.offset : array.offset + len(array)]
+    if array.null_count == 0:
+        return values
+    return np.where(np.from_dlpack(array.is_valid().cast(pa.uint8())) == 1, values, np.nan)
 
 
 def category_counts(column: pa.ChunkedArray) -> tuple[dict[str, int], int]:

@@ -98,7 +98,7 @@ METRICS: dict[str, Metric] = {
             "mape",
             "regression",
             "errors",
-            "The mean of |error / actual|; 0.1 is 10 %.",
+            "The mean absolute error relative to the actual; 0.1 is 10 %.",
             higher_is_better=False,
             highest=inf,
         ),

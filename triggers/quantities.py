@@ -71,6 +71,12 @@ def parse_size(value: object) -> int:
         raise ValueError(f"{value!r} is more than any machine has; write a smaller size, as 16GiB") from None
 
 
+def _written_size(value: int) -> str:
+    """`value` bytes without loss, in the largest binary unit that divides it, as a user may write it."""
+    unit = next((unit for unit in ("TiB", "GiB", "MiB", "KiB") if value % _UNIT_BYTES[unit] == 0), "B")
+    return f"{value // _UNIT_BYTES[unit]}{unit}"
+
+
 def format_size(value: int) -> str:
     """`value` bytes for people, in the largest binary unit that is at least 1: `512MiB`, `1.5GiB`."""
     for unit in ("TiB", "GiB", "MiB", "KiB"):
@@ -121,5 +127,6 @@ Duration = Annotated[
 Size = Annotated[
     int,
     BeforeValidator(parse_size),
+    PlainSerializer(_written_size, return_type=str, when_used="json"),
     WithJsonSchema({"type": "string", "pattern": r"^\d+(\.\d+)?\s*(B|[KMGT]i?B)$", "examples": ["512MiB", "16GiB"]}),
 ]
