@@ -5,7 +5,7 @@ events in one transaction, under the leader's token.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -30,10 +30,11 @@ _LONGEST_BACKOFF = timedelta(hours=1)
 def evaluate(reader: EvidenceReader, trigger_name: str, now: datetime) -> Verdict:
     """The trigger's verdict at `now`. A trigger that cannot be judged answers `error`; nothing is raised or written."""
     trigger = reader.model.triggers[trigger_name]
-    features = reader.model.predictions.columns.feature_names
+    predictions = reader.model.predictions
     try:
         with reader.ledger.read() as connection:
-            facts = models.facts(connection, reader.name, features, now)
+            known = models.facts(connection, reader.name, predictions.columns.feature_names, now)
+            facts = replace(known, label_delay=predictions.label_delay)
             state = looks.record(connection, reader.name, trigger_name).state or {}
         requests = trigger.requests(facts, state, now)
         answers = {name: reader.answer(request) for name, request in requests.items()}
