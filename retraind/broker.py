@@ -7,6 +7,7 @@ import hashlib
 import os
 import sys
 from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, quote, urlencode, urlsplit
@@ -53,19 +54,36 @@ def probe(url: str, queues: Collection[str] = (DEFAULT_QUEUE,)) -> list[str]:
     `queues` are the names of retraind's own queues: bindings of any other are somebody else's.
     Raises BrokerUnreachable when it does not answer in time or lets us not in. Takes 8 seconds at most to connect.
     """
-    import redis  # a fifth of a second that most commands need not spend
-
     if url.startswith("sentinel://"):
         return ["a sentinel:// broker cannot be examined from here; see that it evicts nothing and keeps its data"]
+    with _asking(url) as client:
+        facts = client.info()
+        return [*_unsafe(facts), *_volatile(client, facts), *_foreign(client, frozenset(queues))]
+
+
+def must_answer(url: str) -> None:
+    """Raises BrokerUnreachable, at once, where nothing answers at `url`.
+
+    Asked before each message, because the client inside Celery's transport tries for six seconds
+    and cannot be told otherwise. A sentinel:// broker is not asked.
+    """
+    if not url.startswith("sentinel://"):
+        with _asking(url) as client:
+            client.ping()
+
+
+@contextmanager
+def _asking(url: str) -> Iterator[Any]:
+    """A client whose failures are BrokerUnreachable, with the mend."""
+    import redis  # a fifth of a second that most commands need not spend
+
     try:
         with _client(url) as client:
-            facts = client.info()
-            found = [*_unsafe(facts), *_volatile(client, facts), *_foreign(client, frozenset(queues))]
+            yield client
     except (redis.RedisError, OSError, ValueError) as error:
         mend = "start `retraind up`" if url.startswith(_SOCKET) else "start it, or correct `broker`"
         said = redact(str(error)).strip().rstrip(".")
         raise BrokerUnreachable(f"the broker {redact(url)} does not answer: {said}; {mend}") from error
-    return found
 
 
 def _client(url: str) -> Any:

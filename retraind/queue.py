@@ -6,7 +6,7 @@ daemon's reconciler publishes again.
 
 from typing import Any
 
-from retraind.broker import broker_url
+from retraind.broker import broker_url, must_answer
 from retraind.config.settings import Settings
 from retraind.errors import BrokerUnreachable
 from retraind.ledger import Ledger, jobs, work
@@ -93,10 +93,10 @@ class Queue:
     def _send(self, task: str, argument: str, queue: str) -> None:
         if self._app is None:
             self._app = celery_app(self.settings, publisher=True)
+        from kombu.exceptions import KombuError  # OperationalError, which wraps whatever the transport raised
+
+        must_answer(broker_url(self.settings))
         try:
             self._app.send_task(task, args=[argument], queue=queue, retry=False)
-        except (OSError, self._app.connection_for_write().connection_errors) as error:
-            raise BrokerUnreachable(
-                f"the broker does not answer ({error}); the work is safe in the ledger and is announced "
-                "again once it does"
-            ) from error
+        except (OSError, KombuError) as error:
+            raise BrokerUnreachable(f"the broker took no message ({error}); see that it runs") from error
