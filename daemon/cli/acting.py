@@ -234,6 +234,6 @@ def _announce(wake: "Callable[[Queue], None]", opened: Session) -> bool:
     try:
         wake(Queue(opened.settings, opened.ledger))
     except BrokerUnreachable as error:
-        output.tell_aside(f"retraind: {error}")
+        output.tell_aside(f"retraind: {error}; the request stands in the ledger, and the daemon announces it then")
         return False
     return True
