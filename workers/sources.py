@@ -1,22 +1,25 @@
 """Reads a training window from wherever `training.data.source` says: store, files or a query."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 
 import pyarrow as pa
 import pyarrow.compute as pc
-from retraind.store.sql import read_sql
 
 from retraind.config.settings import Model
 from retraind.config.training import FileSource, SqlSource, TrainingData
-from retraind.errors import DataFailure, StoreError
+from retraind.errors import ConfigurationError, DataFailure, StoreBusy, StoreError, TransientFailure
 from retraind.nearest import did_you_mean
 from retraind.store import open_store
+from retraind.store.sql import read_sql
 from retraind.tables import read_table
 from triggers.evidence import RowsRequest, Window
 
 INSTANT = pa.timestamp("us", "UTC")
-NEWEST_MICROSECONDS = 95_617_584_000e6  # the year 5000
+NEWEST_SECONDS = 95_617_584_000  # the year 5000
+PER_SECOND = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
 
 
 @dataclass(frozen=True)
@@ -36,14 +39,35 @@ def window_of(data: TrainingData, requested_at: datetime) -> Window:
 
 
 def read_window(model: Model, requested_at: datetime) -> Rows:
-    """The labelled rows of the window. Raises StoreError, ConfigurationError or DataFailure."""
+    """The labelled rows of the window. Raises TransientFailure where the store cannot answer just now, else
+    DataFailure."""
     data = model.training.data
     window = window_of(data, requested_at)
-    if isinstance(data.source, FileSource):
-        return _from_file(model, data.source, window)
-    if isinstance(data.source, SqlSource):
-        return _from_query(model, data.source, window)
-    return _from_store(model, window)
+    with _as_failures():
+        if isinstance(data.source, FileSource):
+            return tailored(
+                read_file(data.source.csv or data.source.parquet or ""), model, data.source.timestamp, window
+            )
+        if isinstance(data.source, SqlSource):
+            return _from_query(model, data.source, window)
+        return _from_store(model, window)
+
+
+def read_file(pattern: str) -> pa.Table:
+    """All columns of a file, or of all that a glob matches. Raises DataFailure where nothing can be read."""
+    with _as_failures():
+        return read_table(pattern)
+
+
+@contextmanager
+def _as_failures() -> Iterator[None]:
+    """What the store and the files raise, by what it means for a job."""
+    try:
+        yield
+    except StoreBusy as error:
+        raise TransientFailure(str(error)) from error
+    except (StoreError, ConfigurationError) as error:
+        raise DataFailure(str(error)) from error
 
 
 def _from_store(model: Model, window: Window) -> Rows:
@@ -64,22 +88,8 @@ def _from_store(model: Model, window: Window) -> Rows:
     return Rows(table, tuple(features), "timestamp", window)
 
 
-def _from_file(model: Model, source: FileSource, window: Window) -> Rows:
-    return tailored(read_file(source.csv or source.parquet or ""), model, source.timestamp, window)
-
-
-def read_file(pattern: str) -> pa.Table:
-    """All columns of the file, or files, that training or judging needs. Raises DataFailure where there are none that
-    can be read: a retry would find the same."""
-    try:
-        return read_table(pattern, None)
-    except StoreError as error:
-        raise DataFailure(str(error)) from error
-
-
 def _from_query(model: Model, source: SqlSource, window: Window) -> Rows:
-    bounds = {"start": window.start or datetime(1, 1, 1, tzinfo=UTC), "end": window.end}
-    table = read_sql(source.url or model.predictions.url, source.sql, bounds)
+    table = read_sql(source.url or model.predictions.url, source.sql, {"start": window.start, "end": window.end})
     return tailored(table, model, source.timestamp, window)
 
 
@@ -127,8 +137,11 @@ def instants_of(column: pa.ChunkedArray) -> pa.ChunkedArray:
     kind = column.type
     if pa.types.is_integer(kind) or pa.types.is_floating(kind):
         newest = abs(pc.max(column).as_py() or 0)
-        unit = next((unit for unit in (1e6, 1e3, 1.0) if newest * unit < NEWEST_MICROSECONDS), 1e-3)
-        return pc.multiply(column.cast(pa.float64()), unit).cast(pa.int64(), safe=False).cast(INSTANT)
+        unit = next((unit for unit in ("s", "ms", "us") if newest < NEWEST_SECONDS * PER_SECOND[unit]), "ns")
+        if pa.types.is_integer(kind):
+            return column.cast(pa.int64()).cast(pa.timestamp(unit, "UTC")).cast(INSTANT, safe=False)
+        microseconds = pc.round(pc.multiply(column.cast(pa.float64()), 1e6 / PER_SECOND[unit]))
+        return microseconds.cast(pa.int64()).cast(INSTANT)
     if getattr(kind, "tz", None) is not None:
         return column.cast(INSTANT)
     if pa.types.is_string(kind) or pa.types.is_large_string(kind):
