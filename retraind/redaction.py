@@ -66,7 +66,10 @@ def passwords_in(url: str) -> tuple[str, ...]:
 def _pattern(secrets: tuple[str, ...]) -> re.Pattern[str] | None:
     """Matches any of `secrets`, the longest first. A short one counts as a whole word, or `a` would hide each a."""
     written = {
-        form for secret in secrets if secret.strip() for form in (secret, quote(secret, safe=""), repr(secret)[1:-1])
+        form
+        for secret in secrets
+        if secret.strip()
+        for form in (secret, quote(secret, safe="", errors="replace"), repr(secret)[1:-1])
     }
     if not written:
         return None

@@ -309,6 +309,14 @@ def test_a_trigger_by_a_metric_of_another_task_is_refused(tmp_path: Path) -> Non
     ]
 
 
+def test_a_variable_that_is_no_text_is_refused_even_where_it_is_a_secret(tmp_path: Path) -> None:
+    text = LEAST.replace("{sklearn:", "{params: {key: '${API_KEY}'}, sklearn:")
+    assert refused(tmp_path, text, API_KEY="\udcff") == [
+        "FILE:5: models.delays.training.trainer.params.key: "
+        "the text holds a character that is none (NUL or half a pair); remove it"
+    ]
+
+
 def test_a_drift_trigger_with_nothing_to_compare_is_refused(tmp_path: Path) -> None:
     text = LEAST + "    triggers: {drift: {type: drift, prediction: false}}\n"
     assert refused(tmp_path, text) == [
