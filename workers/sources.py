@@ -41,15 +41,13 @@ def window_of(data: TrainingData, requested_at: datetime) -> Window:
 def read_window(model: Model, requested_at: datetime) -> Rows:
     """The labelled rows of the window. Raises TransientFailure where the store cannot answer just now, else
     DataFailure."""
-    data = model.training.data
-    window = window_of(data, requested_at)
+    source = model.training.data.source
+    window = window_of(model.training.data, requested_at)
     with _as_failures():
-        if isinstance(data.source, FileSource):
-            return tailored(
-                read_file(data.source.csv or data.source.parquet or ""), model, data.source.timestamp, window
-            )
-        if isinstance(data.source, SqlSource):
-            return _from_query(model, data.source, window)
+        if isinstance(source, FileSource):
+            return tailored(read_file(source.csv or source.parquet or ""), model, source.timestamp, window)
+        if isinstance(source, SqlSource):
+            return _from_query(model, source, window)
         return _from_store(model, window)
 
 

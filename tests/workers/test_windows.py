@@ -49,8 +49,8 @@ def test_a_rolling_window_counts_back_from_the_request_and_an_expanding_one_has_
 
 def test_a_window_takes_its_start_and_not_its_end_in_order_of_time_and_only_labelled_rows() -> None:
     found = tailored(
-        table([0, -1, -2, -3, None or -1.5, -2.5], x=[1, 2, 3, 4, 5, 6], actual=[1, 1, 0, 1, None, 0]),
-        model({"window": {"rolling": "2h30m"}, "features": ["x"]}),
+        table([0, -1, -2, -3, -1.5, -2.5], x=[1, 2, 3, 4, 5, 6], actual=[1, 1, 0, 1, None, 0]),
+        model({"source": {"csv": "x.csv"}, "window": {"rolling": "2h30m"}}),
         "timestamp",
         Window(NOON - timedelta(hours=2.5), NOON),
     )
