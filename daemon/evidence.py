@@ -9,7 +9,7 @@ from typing import Any
 from daemon.scanning import Memory, scan
 from retraind.config.settings import Model
 from retraind.errors import StoreError
-from retraind.ledger import looks, models
+from retraind.ledger import Ledger, looks, models
 from retraind.store import PredictionsStore, open_store
 from retraind.tables import read_table
 from triggers.evidence import (
@@ -28,7 +28,7 @@ from triggers.verdict import Outcome
 
 
 class EvidenceReader:
-    """Reads for one model. Not for use by two threads at once. No transaction of the ledger outlasts a read of its own."""
+    """Reads for one model. Not for use by two threads at once. It holds no transaction of the ledger while it reads."""
 
     def __init__(self, name: str, model: Model, ledger: Ledger) -> None:
         self.name = name

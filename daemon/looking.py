@@ -19,7 +19,7 @@ from retraind.errors import Conflict, RetraindError
 from retraind.ledger import Connection, Ledger, Transaction, jobs, looks, models
 from retraind.ledger.looks import RECENT_LOOKS, TriggerRecord
 from triggers.base import Trigger
-from triggers.evidence import Evidence
+from triggers.evidence import Evidence, ModelFacts
 from triggers.verdict import Outcome, Verdict
 
 _log = structlog.get_logger(__name__)
@@ -181,7 +181,7 @@ def _remembered(
     }
 
 
-def _next_look(look: Look, facts: Any, values: dict[str, Any], now: datetime) -> datetime | None:
+def _next_look(look: Look, facts: ModelFacts, values: dict[str, Any], now: datetime) -> datetime | None:
     if look.verdict.outcome is Outcome.ERROR:
         delay = min(_ERROR_BACKOFF * 2 ** min(values["errors"] - 1, 20), _LONGEST_BACKOFF)
         return now + delay

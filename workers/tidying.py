@@ -5,9 +5,8 @@ is kept for as far back as a rollback is likely to go; beyond, the registry stil
 """
 
 import structlog
-from sqlalchemy import select
 
-from retraind.ledger import jobs, models, tables
+from retraind.ledger import jobs, models
 from workers.durable import remove
 from workers.job_directory import JobDirectory
 from workers.session import Session
@@ -19,8 +18,7 @@ ROLLBACKS_KEPT = 5  # versions below the champion whose files stay on disk
 def tidy(session: Session, model: str) -> int:
     """Removes the bulk of the model's jobs but the newest and those that served. Returns how many were emptied."""
     with session.ledger.read() as connection:
-        query = select(tables.jobs.c.id).where(tables.jobs.c.model == model).order_by(tables.jobs.c.requested_at)
-        known = list(connection.execute(query).scalars())
+        known = jobs.known(connection, model)
         newest = {job.id for job in jobs.latest(connection, model, session.settings.workers.keep_jobs)}
         served = {version.job for version in models.served(connection, model)[: ROLLBACKS_KEPT + 1]}
     emptied = 0

@@ -66,6 +66,11 @@ def latest(connection: Connection, model: str | None = None, limit: int = 50) ->
     return [Job.of(row) for row in connection.execute(query)]
 
 
+def known(connection: Connection, model: str) -> list[str]:
+    """The ids of all jobs that the model ever had."""
+    return list(connection.execute(select(_jobs.c.id).where(_jobs.c.model == model)).scalars())
+
+
 def causes(connection: Connection, job: str) -> list[dict[str, Any]]:
     """The firings recorded with a job, oldest first: {trigger, role, at, sentence, numbers}."""
     fires = tables.fires

@@ -102,7 +102,7 @@ class System:
         found = [json.loads(line) for line in lines if line.endswith(b"\n")]
         return [event for event in found if name is None or event["event"] == name]
 
-    def wait(self, what: str, arrived: Callable[[], Any], seconds: float = 60) -> Any:
+    def wait(self, what: str, arrived: Callable[[], Any], seconds: float = 150) -> Any:
         """The first true answer. Fails with what the system said when none comes in time."""
         end = time.monotonic() + seconds
         while time.monotonic() < end:
@@ -111,7 +111,7 @@ class System:
             time.sleep(0.1)
         raise AssertionError(f"no {what} within {seconds:g} s\n{self.told()}")
 
-    def wait_for(self, name: str, count: int = 1, seconds: float = 60) -> list[dict[str, Any]]:
+    def wait_for(self, name: str, count: int = 1, seconds: float = 150) -> list[dict[str, Any]]:
         """The events of that name, once there are `count` of them."""
 
         def arrived() -> list[dict[str, Any]]:

@@ -12,7 +12,7 @@ from system import children_of, kill_tree
 from retraind.config.loading import load
 from retraind.queue import celery_app
 
-pytestmark = pytest.mark.timeout(180)
+pytestmark = pytest.mark.timeout(400)
 
 
 def assert_told_exactly_once(system, *, deployments=1):
