@@ -6,6 +6,7 @@
     │   └── StoreBusy             ... just now (locked, restarting): the next look will try again
     ├── FilesUnreadable           watched files cannot be read; the next look will try again
     ├── BrokerUnreachable         the broker does not answer; what waits in the ledger is published later
+    ├── AlertUndelivered          an alert's receiver refused it or did not answer; it is tried again
     ├── LedgerError               the ledger cannot be opened or is of another schema version
     ├── Conflict                  somebody else won, or the state does not allow it (exit 1)
     │   └── LeaseLost             this process's lease was taken: it may commit nothing more
@@ -45,6 +46,10 @@ class FilesUnreadable(RetraindError):
 
 class BrokerUnreachable(RetraindError):
     """The broker does not answer within its deadline."""
+
+
+class AlertUndelivered(RetraindError):
+    """A receiver of alerts refused one, or did not answer in time."""
 
 
 class LedgerError(RetraindError):

@@ -1,5 +1,8 @@
 """The names of all events, with their meaning: the audit log's vocabulary, and what alerts can ask for."""
 
+from collections.abc import Mapping
+
+from retraind.errors import FailureKind
 from retraind.states import CLOSED_STATES, JobState
 
 EVENTS: dict[str, str] = {
@@ -40,14 +43,20 @@ EVENTS: dict[str, str] = {
     "audit.repaired": "The audit log was mended from the ledger; data: what was wrong.",
 }
 
-KNOWN_ALERT_NAMES = frozenset(EVENTS) | {str(state) for state in CLOSED_STATES | {JobState.AWAITING_APPROVAL}}
+_FAILURES = frozenset(f"failed.{kind}" for kind in FailureKind)
+KNOWN_ALERT_NAMES = (
+    frozenset(EVENTS) | {str(state) for state in CLOSED_STATES | {JobState.AWAITING_APPROVAL}} | _FAILURES
+)
 
 
-def alert_names(event: str, data: dict[str, object]) -> frozenset[str]:
-    """The names under which an alert may ask for this event: its own, and a job's new state."""
+def alert_names(event: str, data: Mapping[str, object]) -> frozenset[str]:
+    """The names under which an alert may ask for this event: its own, a job's new state, and for the failure that
+    ends a job `failed.KIND`, so that each kind can reach those who mend it."""
     names = {event}
     if event == "job.closed":
         names.add(str(data.get("outcome")))
     if event == "job.awaiting_approval":
         names.add(str(JobState.AWAITING_APPROVAL))
+    if event == "stage.failed" and not data.get("retry_at"):
+        names.add(f"failed.{data.get('kind')}")
     return frozenset(names)

@@ -22,11 +22,11 @@ from retraind.nearest import did_you_mean
 from retraind.redaction import KeepsSecrets, redact_data
 
 _LEVELS = {name: logging.getLevelName(name) for name in ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")}
-# What these tell below that level is for their own authors; apprise's failures are told by `daemon.alerting`.
+# What these tell below that level is for their own authors.
 _LEAST = {
     "alembic": logging.WARNING,
     "amqp": logging.WARNING,
-    "apprise": logging.CRITICAL,
+    "apprise": logging.WARNING,
     "asyncio": logging.WARNING,
     "kombu": logging.WARNING,
     "mlflow": logging.WARNING,
