@@ -1,0 +1,143 @@
+"""Reads a window chunk by chunk, in columns: each chunk is one short statement, so that no reader holds a WAL open."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+from sqlalchemy import ColumnElement, Select, or_, select
+
+from retraind.store.columns import ARROW_TYPES, Field, Kind
+from retraind.store.conversion import converted, misfit
+from retraind.store.kinds import kinds
+from retraind.store.newest import beginning, newest_first
+from retraind.store.session import bound
+from retraind.store.source import Source, within
+from triggers.evidence import RowsRequest
+
+INSTANT = "instant"
+
+
+@dataclass(frozen=True)
+class Reading:
+    """One request on its way: the fields to read, in order and by the name asked for (None: always missing)."""
+
+    rows: Source
+    fields: Mapping[str, Field | None]
+    kinds: Mapping[str, Kind]
+    conditions: tuple[ColumnElement[bool], ...]
+
+    @property
+    def schema(self) -> pa.Schema:
+        return pa.schema([(name, ARROW_TYPES[self.kinds[name]]) for name in self.fields])
+
+    def oldest_first(self, batch_rows: int) -> Iterator[pa.Table]:
+        """Chunks in the order of raw time, with the column INSTANT before the fields.
+
+        The next chunk begins at the time that the last one ended with, whose rows are read again
+        instead of kept: a limit may have cut through rows of one time. Where all of a chunk has one
+        time, a longer one is read.
+        """
+        limit = batch_rows
+        later: list[ColumnElement[bool]] = []
+        raw = self.rows.time.raw
+        order = [raw, *([self.rows.key] if self.rows.key is not None else [])]
+        while True:
+            found = self._read(self._statement().where(*self.conditions, *later).order_by(*order).limit(limit), limit)
+            if found.num_rows < limit:
+                if found.num_rows:
+                    yield self._finished(found)
+                return
+            end = found["raw"][-1]
+            whole = found.num_rows - (pc.sum(pc.equal(found["raw"], end)).as_py() or 0)
+            if whole == 0:
+                limit *= 2
+                continue
+            yield self._finished(found.slice(0, whole))
+            later, limit = [raw >= bound(end.as_py())], batch_rows
+
+    def newest(self, last: int) -> pa.Table:
+        """The newest `last` rows, oldest first, with the column INSTANT before the fields."""
+        conditions = [*self.conditions, *beginning(self.rows, list(self.conditions), last)]
+        statement = self._statement().where(*conditions).order_by(*newest_first(self.rows)).limit(last)
+        found = self._read(statement, last)
+        return self._finished(found.take(pa.array(range(found.num_rows - 1, -1, -1), pa.int64())))
+
+    def _statement(self) -> Select[Any]:
+        backend, shape = self.rows.backend, self.rows.shape
+        columns = [self.rows.time.raw.label("raw"), self.rows.time.instant.label(INSTANT)]
+        odd = []
+        for place, field, kind in self._stored():
+            value = backend.value(shape, field)
+            columns.append(backend.output(value, field, kind).label(f"c{place}"))
+            misfits = backend.misfits(value, field, kind)
+            odd += [misfits] if misfits is not None else []
+        return select(*columns, *([or_(*odd).label("odd")] if odd else []))
+
+    def _stored(self) -> list[tuple[int, Field, Kind]]:
+        """The fields that stand in the table, with their place in the answer; time is read as INSTANT."""
+        return [
+            (place, field, self.kinds[name])
+            for place, (name, field) in enumerate(self.fields.items())
+            if field is not None and name != "timestamp"
+        ]
+
+    def _read(self, statement: Select[Any], limit: int) -> pa.Table:
+        return self.rows.backend.session.read(statement, expect_rows=limit)
+
+    def _finished(self, found: pa.Table) -> pa.Table:
+        """The columns by name and of their types. Raises StoreError for a value that does not fit."""
+        instants = found[INSTANT].combine_chunks()
+        if instants.null_count:
+            self.rows.refuse_unreadable(found["raw"].filter(pc.is_null(instants))[0].as_py())
+        if "odd" in found.column_names and pc.any(found["odd"]).as_py():
+            self._refuse_odd()
+        columns = {INSTANT: instants.cast(ARROW_TYPES[Kind.TIME])}
+        for place, (name, field) in enumerate(self.fields.items()):
+            if name == "timestamp":
+                columns[name] = columns[INSTANT]
+            elif field is None:
+                columns[name] = pa.nulls(found.num_rows, ARROW_TYPES[self.kinds[name]])
+            else:
+                values = found[f"c{place}"].combine_chunks()
+                columns[name] = converted(values, self.kinds[name], self._where(field))
+        return pa.table(list(columns.values()), names=list(columns))
+
+    def _refuse_odd(self) -> None:
+        """Finds the value that `misfits` saw. Raises StoreError."""
+        backend, shape = self.rows.backend, self.rows.shape
+        for _, field, kind in self._stored():
+            value = backend.value(shape, field)
+            misfits = backend.misfits(value, field, kind)
+            if misfits is None:
+                continue
+            shown = backend.output(value, field, Kind.TEXT)
+            found = backend.session.read(select(shown).where(*self.conditions, misfits).limit(1))
+            if found.num_rows:
+                raise misfit(found[0][0].as_py(), kind, self._where(field))
+
+    def _where(self, field: Field) -> str:
+        where = self.rows.where(field.column)
+        return where if field.json_key is None else f"{where}, key {field.json_key!r}"
+
+
+def reading(rows: Source, request: RowsRequest) -> Reading:
+    """Prepares a request. Raises StoreError for a column that is not there."""
+    fields = {name: rows.field(name) for name in request.columns}
+    conditions = within(rows, request.window, request.version)
+    if request.labelled:
+        conditions.append(rows.known("actual"))
+    return Reading(rows, fields, _kinds(rows, fields, conditions), tuple(conditions))
+
+
+def _kinds(
+    rows: Source, fields: Mapping[str, Field | None], conditions: Sequence[ColumnElement[bool]]
+) -> dict[str, Kind]:
+    fixed = {"timestamp": Kind.TIME}
+    fixed |= {name: Kind.NUMBER for name, field in fields.items() if field is None}
+    columns = rows.settings.columns
+    fixed |= {"version": Kind.TEXT} if columns.version else {}
+    fixed |= {"score": Kind.NUMBER} if columns.score else {}
+    open_fields = [field for name, field in fields.items() if field is not None and name not in fixed]
+    return fixed | kinds(rows.backend, rows.shape, open_fields, rows.only, conditions)

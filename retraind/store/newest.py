@@ -1,0 +1,27 @@
+"""The newest rows of a window: how to order them, and where it is enough to begin."""
+
+from typing import Any
+
+from sqlalchemy import ColumnElement, select
+
+from retraind.store.session import bound
+from retraind.store.source import Source
+
+
+def newest_first(rows: Source) -> list[ColumnElement[Any]]:
+    """An exact order; rows of one instant the later key first."""
+    order = [rows.time.raw.desc()] if rows.time.in_order else [rows.time.instant.desc(), rows.time.raw.desc()]
+    return [*order, *([rows.key.desc()] if rows.key is not None else [])]
+
+
+def beginning(rows: Source, conditions: list[ColumnElement[bool]], last: int) -> list[ColumnElement[bool]]:
+    """Conditions that leave out no row of the newest `last`, and spare the database computing every instant.
+
+    Text is sorted without regard to zones: the true newest rows are written at most 28 h before the
+    one that comes `last` in the text's own order.
+    """
+    if rows.time.in_order:
+        return []
+    raw = rows.time.raw
+    found = rows.backend.session.read(select(raw).where(*conditions).order_by(raw.desc()).limit(1).offset(last - 1))
+    return [raw >= bound(rows.time.shifted(found[0][0].as_py(), -2))] if found.num_rows else []

@@ -1,0 +1,155 @@
+"""One read-only conversation with a database: statements in, Arrow tables out.
+
+Statements are SQLAlchemy expressions: identifiers are quoted by the dialect and every value is
+bound. All reads of a store go through the one ADBC driver, aggregates too. For SQLite that is a
+matter of right and wrong: two copies of the SQLite library in one process (Python's own is the
+second) drop each other's POSIX file locks (https://sqlite.org/howtocorrupt.html, 2.2.1).
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from datetime import date, datetime
+from typing import Any, TypeVar
+
+import adbc_driver_manager
+import pyarrow as pa
+from sqlalchemy import TIMESTAMP, BigInteger, BindParameter, Boolean, Date, Dialect, Double, Text, literal
+from sqlalchemy.sql import ClauseElement
+
+from retraind.errors import StoreBusy, StoreError
+from retraind.store.lane import Busy, Lane
+
+T = TypeVar("T")
+
+DRIVER_ERRORS = (adbc_driver_manager.Error, OSError, pa.ArrowException)
+_BOUND: tuple[tuple[type, Any], ...] = (
+    (bool, Boolean()),
+    (int, BigInteger()),
+    (float, Double()),
+    (str, Text()),
+    (date, Date()),
+)
+_GRACE_SECONDS = 2.0  # the database's own timeout comes first, and says more
+
+
+def bound(value: bool | float | str | date) -> BindParameter[Any]:  # noqa: FBT001 - a value, not a switch
+    """A bound value of the widest SQL type that it fits; whole numbers have 64 bits, datetimes microseconds."""
+    if isinstance(value, datetime):
+        return literal(value, TIMESTAMP(timezone=value.tzinfo is not None))
+    return literal(value, next(kind for python, kind in _BOUND if isinstance(value, python)))
+
+
+class ConnectionLost(Exception):
+    """The connection is of no more use: it broke, or what it is connected to is no longer what the store names."""
+
+
+class Session(ABC):
+    """A connection that is made when first needed and made again when lost."""
+
+    dialect: Dialect
+
+    def __init__(self, name: str, timeout_seconds: float) -> None:
+        self.name = name
+        self.timeout_seconds = timeout_seconds
+        self._lane = Lane()
+        self._connection: Any = None
+        self._connections = 0
+
+    def read(self, statement: ClauseElement, expect_rows: int | None = None) -> pa.Table:
+        """The rows of `statement`. `expect_rows` is the most rows it can have, where that is known and large.
+
+        Raises StoreError.
+        """
+        sql, values = self.compiled(statement)
+        return self.read_sql(sql, values, expect_rows)
+
+    def read_sql(self, sql: str, values: Sequence[Any], expect_rows: int | None = None) -> pa.Table:
+        """The rows of a statement in the database's own SQL. Raises StoreError."""
+        return self._in_lane(lambda: self._connected(lambda: self._fetch(sql, values, expect_rows)))
+
+    def row(self, statement: ClauseElement) -> tuple[Any, ...]:
+        """The first row of `statement`, which always has one. Raises StoreError."""
+        table = self.read(statement)
+        return tuple(column[0].as_py() for column in table.columns)
+
+    def connected(self) -> int:
+        """Connects if need be. The number of connections made so far: it tells one from the next. Raises StoreError."""
+        return self._in_lane(lambda: self._connected(lambda: self._connections))
+
+    def close(self) -> None:
+        self._lane.close(self._disconnect)
+
+    def compiled(self, statement: ClauseElement) -> tuple[str, list[Any]]:
+        compiled: Any = statement.compile(dialect=self.dialect)
+        parameters = compiled.construct_params()
+        return str(compiled), [parameters[name] for name in compiled.positiontup or ()]
+
+    @abstractmethod
+    def _connect(self) -> Any:
+        """A new ADBC connection that can only read. Raises StoreError or a driver's error."""
+
+    @abstractmethod
+    def _translated(self, error: Exception) -> StoreError:
+        """The StoreError that a driver's error means."""
+
+    def _check(self) -> None:  # noqa: B027 - most databases need none
+        """Raises ConnectionLost if the connection, though sound, should no longer be used."""
+
+    def _lost(self, error: Exception) -> bool:  # noqa: ARG002 - part of the contract
+        """Whether `error` says that the connection is gone."""
+        return False
+
+    def _options(self, expect_rows: int | None) -> dict[str, str]:  # noqa: ARG002 - part of the contract
+        """The driver's options for a statement."""
+        return {}
+
+    def _values(self, values: Sequence[Any]) -> list[Any]:
+        """Bound values as the driver takes them."""
+        return list(values)
+
+    def _in_lane(self, call: Callable[[], T]) -> T:
+        try:
+            return self._lane.run(call, self.timeout_seconds + _GRACE_SECONDS)
+        except Busy:
+            raise StoreBusy(
+                f"{self.name} did not answer within {self.timeout_seconds:g} s; "
+                "the next look tries again, or allow more with predictions: {timeout: ...}"
+            ) from None
+
+    def _connected(self, call: Callable[[], T]) -> T:
+        """`call` on a live connection. A connection that turns out to be dead (the database restarted
+        since the last look) is made again once: reads can be repeated."""
+        try:
+            fresh = self._connection is None
+            if fresh:
+                self._connection = self._connect()
+                self._connections += 1
+            try:
+                self._check()
+                return call()
+            except (ConnectionLost, *DRIVER_ERRORS) as error:
+                if not isinstance(error, ConnectionLost) and not self._lost(error):
+                    raise
+                self._disconnect()
+                if fresh:
+                    raise
+            return self._connected(call)
+        except DRIVER_ERRORS as error:
+            raise self._translated(error) from error
+        except ConnectionLost:
+            raise StoreBusy(f"{self.name} was replaced while it was being opened; the next look tries again") from None
+
+    def _fetch(self, sql: str, values: Sequence[Any], expect_rows: int | None) -> pa.Table:
+        with self._connection.cursor() as cursor:
+            options = self._options(expect_rows)
+            if options:
+                cursor.adbc_statement.set_options(**options)
+            cursor.execute(sql, self._values(values) or None)
+            return cursor.fetch_arrow_table()
+
+    def _disconnect(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            with suppress(*DRIVER_ERRORS):
+                connection.close()

@@ -1,0 +1,137 @@
+"""Reads a SQLite file without ever being able to write it."""
+
+import math
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import adbc_driver_sqlite.dbapi
+import pyarrow as pa
+from sqlalchemy import make_url
+from sqlalchemy.dialects import sqlite
+from sqlalchemy.exc import ArgumentError
+
+from retraind.errors import StoreBusy, StoreError
+from retraind.store.session import DRIVER_ERRORS, ConnectionLost, Session
+
+_LOCK_SECONDS = 5.0
+_FEW_ROWS = 4096
+_WAL_HEADER = (2, 2)  # bytes 18 and 19 of the file: https://sqlite.org/fileformat.html, 1.3.3
+
+
+class SqliteSession(Session):
+    """The file is opened with `mode=ro`; `query_only` keeps a user's query from writing what it attaches.
+
+    `immutable` is never set: it would read stale rows beside a writer. A WAL database that nobody
+    has open needs its -shm file made by whoever reads it first; that is the one file that SQLite
+    may write here.
+    """
+
+    dialect = sqlite.dialect(paramstyle="qmark")
+
+    def __init__(self, url: str, timeout_seconds: float) -> None:
+        self.path = _path(url)
+        self._identity: tuple[int, int] | None = None
+        super().__init__(str(self.path), timeout_seconds)
+
+    def _connect(self) -> Any:
+        self._identity = self._file()
+        try:
+            connection = adbc_driver_sqlite.dbapi.connect(f"{self.path.as_uri()}?mode=ro", autocommit=True)
+        except DRIVER_ERRORS as error:
+            raise self._unopened("the file cannot be opened") from error
+        try:
+            wait = math.ceil(1000 * min(_LOCK_SECONDS, self.timeout_seconds))
+            for statement in (f"PRAGMA busy_timeout={wait:d}", "PRAGMA query_only=ON", "SELECT 1 FROM sqlite_master"):
+                with connection.cursor() as cursor:
+                    cursor.execute(statement)
+                    cursor.fetchone()
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+    def _check(self) -> None:
+        """A file put in this one's place is another database, though the old one can still be read."""
+        if self._file() != self._identity:
+            raise ConnectionLost
+
+    def _file(self) -> tuple[int, int]:
+        """What tells the file from another under the same name. Raises StoreError if there is none."""
+        try:
+            found = self.path.stat()
+        except FileNotFoundError:
+            raise StoreError(
+                f"there is no predictions store {self.path}; correct predictions: {{url: ...}}, "
+                "or start the application that writes it"
+            ) from None
+        except OSError as error:
+            raise self._unopened(os.strerror(error.errno or 0)) from error
+        if self.path.is_dir():
+            raise StoreError(f"{self.path} is a directory; name the SQLite file in predictions: {{url: ...}}")
+        return found.st_dev, found.st_ino
+
+    def _options(self, expect_rows: int | None) -> dict[str, str]:
+        # The driver fixes a column's type from the first batch and fails where a later one differs.
+        return {"adbc.sqlite.query.batch_rows": str(max(expect_rows or 0, _FEW_ROWS))}
+
+    def _values(self, values: Sequence[Any]) -> list[Any]:
+        return [int(value) if isinstance(value, bool) else value for value in values]
+
+    def _translated(self, error: Exception) -> StoreError:
+        """The driver passes SQLite's message on but not its code, so that only the text can tell."""
+        said = _message(error)
+        if "locked" in said:
+            return StoreBusy(f"{self.path} is locked by another process ({said}); the next look tries again")
+        for text, meaning in _MEANINGS.items():
+            if text in said:
+                return StoreError(f"{self.path} {meaning}")
+        if "unable to open database file" in said:
+            return self._unopened(said)
+        if isinstance(error, pa.ArrowException | OSError) and "Type mismatch" in said:
+            return StoreBusy(f"{self.path} changed while it was read; the next look tries again")
+        return StoreError(f"{self.path} cannot be read: {said}")
+
+    def _unopened(self, said: str) -> StoreError:
+        if self._is_idle_wal() and not os.access(self.path.parent, os.W_OK):
+            return StoreError(
+                f"{self.path} is in WAL mode and nobody has it open, so that reading it would have to create "
+                f"{self.path.name}-shm in a directory that this user cannot write; keep the application running, "
+                "run retraind as its user, or name a backup copy made with `sqlite3 FILE '.backup COPY'`"
+            )
+        return StoreError(f"{self.path} cannot be opened: {said}; let this user read it and the directories above it")
+
+    def _is_idle_wal(self) -> bool:
+        try:
+            with self.path.open("rb") as file:
+                header = file.read(20)
+        except OSError:
+            return False
+        return tuple(header[18:20]) == _WAL_HEADER and not self.path.with_name(f"{self.path.name}-shm").exists()
+
+
+_MEANINGS = {
+    "file is not a database": "is not a SQLite database; correct predictions: {url: ...}",
+    "malformed JSON": "holds text that is no JSON in a column of JSON features; mend the rows, or name another column",
+    "attempt to write a readonly database": "was left in the middle of a transaction by a writer that died; "
+    "open it once with the application, which repairs it",
+    "disk image is malformed": "is damaged (database disk image is malformed); restore it from a backup",
+    "no such table": "has lost the table since the last look; correct predictions: {table: ...}",
+}
+
+
+def _path(url: str) -> Path:
+    try:
+        database = make_url(url).database
+    except ArgumentError:
+        database = None
+    if not database or database == ":memory:" or database.startswith("file:"):
+        raise StoreError("this URL names no SQLite file; write sqlite:///PATH in predictions: {url: ...}")
+    return Path(database).expanduser().absolute()
+
+
+def _message(error: Exception) -> str:
+    """SQLite's own words: without the driver's prefix and the query."""
+    line = str(error).splitlines()[0] if str(error) else type(error).__name__
+    return line.rpartition("query: ")[2].removeprefix("IO: ").removeprefix("[SQLite] ")
