@@ -1,8 +1,9 @@
 """The serving application's own table: what it predicts goes in at once, what came true is filled in later.
 
-retraind only ever reads it. Beside what the configuration maps, each row has the flight's departure
-in 2013, for people, and the score that the first model ever deployed would have given, which is
-what the demo's summary compares with.
+retraind only ever reads it. Time stands in it as epoch seconds: with text, SQLite would search a day
+around each window, for whatever zone it is written in, and here a year passes in less. Beside what
+the configuration maps, each row has the flight's departure in 2013, for people, and the score that
+the first model ever deployed would have given, which is what the demo's summary compares with.
 """
 
 import sqlite3
@@ -22,7 +23,7 @@ _TYPES = dict.fromkeys(CATEGORIES, "TEXT") | dict.fromkeys(SCHEDULE, "INTEGER") 
 _SCHEMA = f"""
 CREATE TABLE {TABLE} (
     id INTEGER PRIMARY KEY,
-    timestamp TEXT NOT NULL,
+    timestamp REAL NOT NULL,
     departure TEXT NOT NULL,
     {", ".join(f"{name} {kind}" for name, kind in _TYPES.items())},
     prediction INTEGER NOT NULL,
@@ -51,20 +52,24 @@ class PredictionsTable:
     def insert(
         self,
         first_id: int,
-        timestamps: "NDArray[np.datetime64]",
+        timestamps: "NDArray[np.float64]",
         departures: "NDArray[np.datetime64]",
         features: "pd.DataFrame",
         scores: "NDArray[np.float64]",
         version: str,
         first_scores: "NDArray[np.float64] | None",
     ) -> None:
-        """One row per flight, with ids from `first_id` on. Instants are UTC; `scores` are the chances of being late."""
+        """One row per flight, with ids from `first_id` on.
+
+        `timestamps` are real instants, in epoch seconds; `departures` are those of 2013, in UTC;
+        `scores` are the chances of being late.
+        """
         import numpy as np
 
         count = len(features)
         columns: list[Sequence[object]] = [
             range(first_id, first_id + count),
-            np.datetime_as_string(timestamps, unit="us", timezone="UTC").tolist(),
+            timestamps.tolist(),
             np.datetime_as_string(departures, unit="m", timezone="UTC").tolist(),
             *(features[name].tolist() for name in FEATURES),
             (scores > 0.5).astype(int).tolist(),

@@ -120,7 +120,7 @@ class Application:
         first_scores = None if first is None else scores if first is served else first.score(rows)
         departures = self._flights.departure[start:stop]
         self._table.insert(
-            start + 1, real_instants(self._pace, departures), departures, rows, scores, served.version, first_scores
+            start + 1, real_seconds(self._pace, departures), departures, rows, scores, served.version, first_scores
         )
         self._predicted = stop
         return stop - start
@@ -135,10 +135,10 @@ class Application:
         return stop - start
 
 
-def real_instants(pace: Pace, dates: "NDArray[np.datetime64]") -> "NDArray[np.datetime64]":
-    """`Pace.real` for a column of instants of 2013."""
-    microseconds = (dates - _numpy(PLAY_BEGINS)).astype("int64") * (pace.seconds_per_day / 86_400)
-    return _numpy(pace.began) + microseconds.round().astype("timedelta64[us]")
+def real_seconds(pace: Pace, dates: "NDArray[np.datetime64]") -> "NDArray[np.float64]":
+    """`Pace.real` for a column of instants of 2013, in epoch seconds."""
+    days = (dates - _numpy(PLAY_BEGINS)).astype("int64") / 86_400_000_000
+    return pace.began.timestamp() + days * pace.seconds_per_day
 
 
 def _numpy(instant: datetime) -> "np.datetime64":

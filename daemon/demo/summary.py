@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING
 from daemon.demo.audit import Event
 from daemon.demo.predictions import TABLE
 from daemon.demo.story import requested_by
-from retraind.clock import rfc3339
 from triggers.metrics import metric_value
 
 if TYPE_CHECKING:
@@ -111,7 +110,7 @@ def _labelled(store: Path, since: datetime) -> _Rows:
 
     query = f"SELECT version, score, first_score, actual FROM {TABLE} WHERE actual IS NOT NULL AND timestamp >= ?"  # noqa: S608  # a constant
     with closing(sqlite3.connect(store)) as connection:
-        rows = connection.execute(query, (rfc3339(since),)).fetchall()
+        rows = connection.execute(query, (since.timestamp(),)).fetchall()
     version, score, first_score, late = zip(*rows, strict=True) if rows else ((), (), (), ())
     return _Rows(
         np.array(version, dtype=object), np.array(score, float), np.array(first_score, float), np.array(late, int)
