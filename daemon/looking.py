@@ -184,7 +184,7 @@ def _remembered(
 def _next_look(look: Look, facts: ModelFacts, values: dict[str, Any], now: datetime) -> datetime | None:
     if look.verdict.outcome is Outcome.ERROR:
         errors: int = values["errors"]
-        return now + min(_ERROR_BACKOFF * 2 ** min(errors - 1, 20), _LONGEST_BACKOFF)
+        return now + min(_ERROR_BACKOFF * (1 << min(errors - 1, 20)), _LONGEST_BACKOFF)
     return look.trigger.next_look(facts, values["state"] or {}, now)
 
 

@@ -7,6 +7,7 @@ from retraind.clock import Clock, SystemClock
 from retraind.config.settings import Settings
 from retraind.errors import AuditUnwritable, LedgerError
 from retraind.ledger import Ledger
+from retraind.redaction import redact_data
 
 _log = structlog.get_logger(__name__)
 
@@ -17,6 +18,7 @@ def open_ledger(settings: Settings, clock: Clock | None = None) -> tuple[Ledger,
     Raises LedgerError or ConfigurationError when the ledger cannot be opened.
     """
     ledger = Ledger.open(settings.ledger_url, clock or SystemClock())
+    ledger.redact = lambda data: redact_data(data, settings)
     audit = AuditLog(settings.audit.path, ledger, settings.audit.rotate)
 
     def catch_up() -> None:

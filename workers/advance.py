@@ -30,6 +30,7 @@ from retraind.errors import (
 from retraind.ledger import jobs, models, work
 from retraind.ledger.ledger import Transaction
 from retraind.ledger.work import Claim
+from retraind.redaction import redact
 from retraind.states import JobState, Stage
 from workers.context import StageContext, StageResult
 from workers.lifeline import Lifeline
@@ -213,10 +214,11 @@ def _commit_failure(session: Session, held: Claim, stage: Stage, error: Retraind
         if kind is FailureKind.TRANSIENT and attempt < policy.retries.attempts:
             delay = jobs.retry_delay(attempt, policy.retries.delay, random.random())  # noqa: S311  # jitter, no secret
             retry_at = transaction.now + delay
-        work.fail(transaction, held, stage, str(error), kind, retry_at)
+        sentence = redact(str(error), session.settings)
+        work.fail(transaction, held, stage, sentence, kind, retry_at)
         if retry_at is not None:
             work.release(transaction, held)
             return
         if stage is Stage.DEPLOY:
             models.revert(transaction, job.model, job.id)
-        jobs.close(transaction, job, JobState.FAILED, policy.breaker, error=str(error))
+        jobs.close(transaction, job, JobState.FAILED, policy.breaker, error=sentence)

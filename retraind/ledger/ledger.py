@@ -18,12 +18,14 @@ from retraind.ledger import tables
 from retraind.ledger.chain import digest, plain, record_of
 from retraind.ledger.engine import WRITE, open_engine
 from retraind.ledger.schema import ensure_schema
+from retraind.redaction import redact_data
 
 
 class Transaction:
     """One write transaction: a connection, the instant it happens at, and who does it."""
 
-    def __init__(self, connection: Connection, now: datetime, actor: str) -> None:
+    def __init__(self, connection: Connection, now: datetime, actor: str, redact: Callable[[Any], Any]) -> None:
+        self._redact = redact
         self.connection = connection
         self.now = now
         self.actor = actor
@@ -34,7 +36,14 @@ class Transaction:
         if name not in EVENTS:
             raise KeyError(name)
         self._events.append(
-            {"time": self.now, "event": name, "model": model, "job": job, "actor": self.actor, "data": plain(data)}
+            {
+                "time": self.now,
+                "event": name,
+                "model": model,
+                "job": job,
+                "actor": self.actor,
+                "data": self._redact(plain(data)),
+            }
         )
 
     def append_events(self) -> bool:
@@ -57,12 +66,16 @@ class Transaction:
 
 
 class Ledger:
-    """Opened once per process. `after_commit` is called after each commit that wrote events; it must not raise."""
+    """Opened once per process. `after_commit` is called after each commit that wrote events; it must not raise.
+
+    `redact` hides secrets in an event's data before it is hashed: what is written can never be unwritten.
+    """
 
     def __init__(self, engine: Engine, clock: Clock, after_commit: Callable[[], None] = lambda: None) -> None:
         self.engine = engine
         self.clock = clock
         self.after_commit = after_commit
+        self.redact: Callable[[Any], Any] = redact_data
 
     @classmethod
     def open(cls, url: str, clock: Clock | None = None) -> "Ledger":
@@ -92,7 +105,7 @@ class Ledger:
         with _translated(str(self.engine.url)), self.engine.connect() as plain_connection:
             connection = plain_connection.execution_options(**{WRITE: True})
             with connection.begin():
-                transaction = Transaction(connection, self.clock.now(), actor)
+                transaction = Transaction(connection, self.clock.now(), actor, self.redact)
                 yield transaction
                 told = transaction.append_events()
         if told:

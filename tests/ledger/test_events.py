@@ -101,3 +101,11 @@ def test_a_server_that_does_not_answer_is_named_without_its_password():
     with pytest.raises(LedgerError, match="does not answer") as caught:
         Ledger.open("postgresql+psycopg://u:secret@127.0.0.1:1/x")
     assert "secret" not in str(caught.value)
+
+
+def test_a_password_in_an_events_data_is_hidden_before_it_is_hashed(ledger):
+    with ledger.write("daemon") as transaction:
+        data = {"error": "postgresql://u:hunter22@db/x does not answer"}
+        transaction.event("audit.unwritable", data=data)
+    assert "hunter22" not in str(rows(ledger))
+    assert_chained(rows(ledger))
