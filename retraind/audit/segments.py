@@ -32,7 +32,7 @@ def _is_segment(path: Path, candidate: Path) -> bool:
 def raw_lines(segment: Path) -> Iterator[bytes]:
     """The segment's lines without their newline; a torn last line comes too."""
     opener = gzip.open if segment.suffix == ".gz" else open
-    with opener(segment, "rb") as file:  # type: ignore[operator]
+    with opener(segment, "rb") as file:
         for line in file:
             yield line.removesuffix(b"\n")
 

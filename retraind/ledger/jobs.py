@@ -231,4 +231,4 @@ def _set(transaction: Transaction, job: str, **values: Any) -> None:
 
 def retry_delay(attempt: int, first: timedelta, jitter: float) -> timedelta:
     """The wait after the failed `attempt` (1, 2, ...): doubles each time, times 1 + `jitter` in [0, 1)."""
-    return first * 2 ** (attempt - 1) * (1 + jitter)
+    return first * (1 << (attempt - 1)) * (1 + jitter)

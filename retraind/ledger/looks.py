@@ -24,17 +24,17 @@ class TriggerRecord(FromRow):
 
     model: str
     trigger: str
-    state: Mapping[str, Any] | None
-    last_look_at: datetime | None
-    outcome: str | None
-    sentence: str | None
-    decision: str | None
-    next_look_at: datetime | None
-    fired_at: datetime | None
-    recent: list[str] | None
-    armed: bool
-    quiet_looks: int
-    errors: int
+    state: Mapping[str, Any] | None = None
+    last_look_at: datetime | None = None
+    outcome: str | None = None
+    sentence: str | None = None
+    decision: str | None = None
+    next_look_at: datetime | None = None
+    fired_at: datetime | None = None
+    recent: list[str] | None = None
+    armed: bool = True
+    quiet_looks: int = 0
+    errors: int = 0
 
 
 def record(connection: Connection, model: str, trigger: str) -> TriggerRecord:
@@ -42,7 +42,7 @@ def record(connection: Connection, model: str, trigger: str) -> TriggerRecord:
     query = select(_triggers).where(_triggers.c.model == model, _triggers.c.trigger == trigger)
     row = connection.execute(query).one_or_none()
     if row is None:
-        return TriggerRecord(model, trigger, *[None] * 8, armed=True, quiet_looks=0, errors=0)
+        return TriggerRecord(model, trigger)
     return TriggerRecord.of(row)
 
 
