@@ -60,6 +60,14 @@ class Supervisor:
     def log(self) -> str:
         return (self.directory / "log" / "supervisord.log").read_text()
 
+    def until(self, condition: Callable[[], bool], what: str, seconds: float = 40) -> None:
+        deadline = time.monotonic() + seconds
+        while not condition():
+            if time.monotonic() > deadline:
+                logs = "\n".join(f"{log.name}:\n{log.read_text()}" for log in (self.directory / "log").iterdir())
+                pytest.fail(f"{what}: not within {seconds:.0f} seconds\n{logs}")
+            time.sleep(0.2)
+
 
 def configuration_files(directory: Path, socket_directory: Path, broker: str) -> Path:
     for name in ("state", "log"):
@@ -100,26 +108,19 @@ def supervisor(tmp_path: Path, valkey_url: str) -> Iterator[Supervisor]:
         shutil.rmtree(sockets)
 
 
-def until(condition: Callable[[], bool], what: str, seconds: float = 40) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, f"{what}: not within {seconds:.0f} seconds"
-        time.sleep(0.2)
-
-
 def test_daemon_and_worker_come_up_come_back_when_killed_and_end_in_order(supervisor: Supervisor) -> None:
     kinds = {"retraind": "daemon", "retraind-worker": "worker"}
     for program, kind in kinds.items():
-        until(lambda program=program: supervisor.runs(program), f"{program} runs")
+        supervisor.until(lambda program=program: supervisor.runs(program), f"{program} runs")
         pid = supervisor.info(program)["pid"]
-        until(lambda kind=kind, pid=pid: supervisor.is_healthy(kind, pid), f"the {kind} is alive")
+        supervisor.until(lambda kind=kind, pid=pid: supervisor.is_healthy(kind, pid), f"the {kind} is alive")
     killed = {program: supervisor.info(program)["pid"] for program in kinds}
     for pid in killed.values():
         os.kill(pid, signal.SIGKILL)
     for program, kind in kinds.items():
-        until(lambda program=program: supervisor.runs(program, but=killed[program]), f"{program} runs again")
+        supervisor.until(lambda program=program: supervisor.runs(program, but=killed[program]), f"{program} runs again")
         pid = supervisor.info(program)["pid"]
-        until(lambda kind=kind, pid=pid: supervisor.is_healthy(kind, pid), f"the new {kind} is alive")
+        supervisor.until(lambda kind=kind, pid=pid: supervisor.is_healthy(kind, pid), f"the new {kind} is alive")
     supervisor.process.terminate()
     assert supervisor.process.wait(40) == 0
     for program in kinds:
