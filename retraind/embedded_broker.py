@@ -11,6 +11,7 @@ import socket
 import stat
 import threading
 import time
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
@@ -130,7 +131,15 @@ class EmbeddedBroker:
             self._server.end(order)
             self._server.close()
             self._server = None
+            self._tidy()
         self._lock.release()
+
+    def _tidy(self) -> None:
+        """Removes what a killed server left of its socket, and the directory made for it."""
+        with suppress(OSError):
+            self.socket_path.unlink(missing_ok=True)
+            if self.socket_path.parent != self.directory:
+                self.socket_path.parent.rmdir()
 
     def _start_or_set_aside(self) -> None:
         """A server that will not start on what is on the disk is started on nothing, if that helps."""

@@ -67,6 +67,14 @@ def server_of(broker: EmbeddedBroker) -> psutil.Process:
         return psutil.Process(client.info("server")["process_id"])
 
 
+def lives(process: psutil.Process) -> bool:
+    """False for a zombie too: it has ended, and only waits to be counted."""
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
 def kill_server_of(broker: EmbeddedBroker) -> None:
     server = server_of(broker)
     guard = server.parent()
@@ -109,6 +117,7 @@ def test_a_path_too_long_for_a_socket_leads_to_a_private_one_that_every_process_
     with EmbeddedBroker(settings) as broker:
         assert broker.alive()
         assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
+    assert not path.parent.exists()
 
 
 def test_a_socket_directory_that_somebody_else_prepared_is_refused(tmp_path: Path) -> None:
@@ -157,14 +166,14 @@ def test_starting_or_stopping_twice_does_nothing_more(broker: EmbeddedBroker) ->
     assert server_of(broker) == server
     broker.stop()
     broker.stop()
-    assert not server.is_running()
+    assert not lives(server)
 
 
 def test_a_stopped_broker_leaves_no_process_and_no_socket(broker: EmbeddedBroker) -> None:
     family = psutil.Process().children(recursive=True)
     assert len(family) >= 2
     broker.stop()
-    assert not [process for process in family if process.is_running()]
+    assert not [process for process in family if lives(process)]
     assert not broker.socket_path.exists()
 
 
@@ -201,10 +210,10 @@ def test_a_broker_that_hangs_for_half_a_minute_is_replaced(
     hung.suspend()
     clock.seconds = 29.0
     assert not broker.ensure()
-    assert hung.is_running()
+    assert lives(hung)
     clock.seconds = 31.0
     assert not broker.ensure()
-    assert not hung.is_running()
+    assert not lives(hung)
     clock.seconds = 32.5
     assert broker.ensure()
 
@@ -221,7 +230,8 @@ def start_elsewhere(state: Path) -> tuple["subprocess.Popen[str]", psutil.Proces
     """A process that runs the broker of `state`, and the server."""
     script = (
         "import sys, time\nfrom pathlib import Path\nimport redis\n"
-        "from retraind.config.settings import Settings\nfrom retraind.embedded_broker import EmbeddedBroker\n"
+        "from retraind.config.settings import Settings\nfrom retraind import embedded_broker\n"
+        "from retraind.embedded_broker import EmbeddedBroker\nembedded_broker._GRACE_SECONDS = 0.5\n"
         "broker = EmbeddedBroker(Settings.model_construct(state=Path(sys.argv[1]), broker='embedded'))\n"
         "broker.start()\n"
         "client = redis.Redis(unix_socket_path=str(broker.socket_path))\n"
@@ -240,7 +250,18 @@ def test_it_dies_with_a_parent_that_is_killed_and_the_next_one_takes_over_what_i
         parent.wait()
     with EmbeddedBroker(settings) as broker, client_of(broker) as client:
         assert client.lrange("retraind", 0, -1) == ["kept"]
-        assert not server.is_running()
+        assert not lives(server)
+
+
+def test_a_server_that_outlives_its_parent_for_a_moment_is_waited_for(settings: Settings) -> None:
+    parent, server = start_elsewhere(settings.state)
+    with parent:
+        server.suspend()  # it cannot end when asked, and is killed after the grace
+        parent.send_signal(signal.SIGKILL)
+        parent.wait()
+    with EmbeddedBroker(settings) as broker:
+        assert not lives(server)
+        assert broker.alive()
 
 
 def test_it_outlives_the_thread_that_started_it(settings: Settings) -> None:
