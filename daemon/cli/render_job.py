@@ -1,10 +1,12 @@
 """`jobs` and `show` as text for people."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from daemon.cli.output import heading, say, show_table, words
 from daemon.reports.jobs import JobInFull, JobReport, StageReport
 from retraind.telling import figures, gate_sentence, instant, span
+from triggers.quantities import format_size
 
 
 def show_jobs(reports: Sequence[JobReport]) -> None:
@@ -54,7 +56,7 @@ def show_job(report: JobInFull) -> None:
         show_table(("ANSWER", "GATE"), rows, indent="  ")
     if report.log is not None:
         _part(f"The end of {report.log.path}")
-        for line in report.log.tail or ["(empty)"]:
+        for line in report.log.tail or ["(nothing was printed)"]:
             say(f"  {line}")
     _part("Events")
     events = [(instant(event.time), event.event, event.actor, event.sentence) for event in report.events]
@@ -99,6 +101,16 @@ def _facts(report: JobInFull) -> list[tuple[str, str]]:
 
 def _stage_row(stage: StageReport) -> Sequence[str]:
     took = span(stage.seconds) if stage.seconds is not None else "-"
-    result = stage.error or figures(stage.result) or "-"
+    result = stage.error or _result(stage.result or {}) or "-"
     attempt = str(stage.attempt) if stage.attempt else "-"
     return (stage.stage, stage.state, attempt, instant(stage.started_at), took, stage.worker or "-", result)
+
+
+_ELSEWHERE = frozenset({"data_hash", "recipe_hash", "window_start", "window_end", "seconds", "run", "time"})
+
+
+def _result(result: Mapping[str, Any]) -> str:
+    """What a stage's result says that no other part of the page does."""
+    told = {name: value for name, value in result.items() if name not in _ELSEWHERE and value is not None}
+    sizes = {name: format_size(value) for name, value in told.items() if name.endswith("_bytes")}
+    return figures({name.removesuffix("_bytes"): sizes.get(name, value) for name, value in told.items()})
