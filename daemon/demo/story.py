@@ -13,7 +13,6 @@ from enum import StrEnum
 from daemon.demo.audit import Event
 from daemon.demo.pace import Pace
 from retraind.telling import tell
-from triggers.quantities import parse_duration
 
 
 class Tone(StrEnum):
@@ -61,6 +60,8 @@ TOLD: Mapping[str, Tone] = {
     "audit.repaired": Tone.ASIDE,
 }
 _INSTANT = re.compile(r"(\d{4}-\d\d-\d\d) (\d\d:\d\d(?::\d\d)?) UTC")
+_UNIT_SECONDS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
+_PART = re.compile(r"(\d+(?:\.\d+)?)(ms|[smhdw])")
 _DURATION = re.compile(r"(?<![\w.])(?:\d+(?:\.\d+)?(?:ms|[smhdw]))+(?!\w)")
 
 
@@ -93,8 +94,8 @@ class Teller:
         return _DURATION.sub(lambda match: self._days(match[0]), dated)
 
     def _days(self, duration: str) -> str:
-        days = parse_duration(duration).total_seconds() / self.pace.seconds_per_day
-        return f"{days:.0f}d" if days >= 1 else f"{days * 24:.0f}h"
+        seconds = sum(float(number) * _UNIT_SECONDS[unit] for number, unit in _PART.findall(duration))
+        return f"{seconds / self.pace.seconds_per_day:.0f}d"
 
     def _text(self, event: Event) -> str:
         if event.event == "job.requested":
