@@ -180,6 +180,9 @@ def _commit(session: Session, held: Claim, stage: Stage, result: StageResult, po
                 transaction.event("model.deployed", model=job.model, job=job.id, data=result.result)
             jobs.close(transaction, job, result.closes, policy.breaker, error=result.because)
             return
+        if job.cancelled_by:  # too late for the stage to notice, and what comes next may wait for a person
+            jobs.close(transaction, job, JobState.CANCELLED, policy.breaker, error=f"cancelled by {job.cancelled_by}")
+            return
         if stage is Stage.REGISTER:
             _ask_or_deploy(transaction, held, policy)
         else:
