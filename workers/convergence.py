@@ -119,9 +119,8 @@ class _Convergence:
     def _show(self, target: DeployTarget, label: str, wanted: Champions) -> str:
         version = self._deployable(wanted)
         found = target.shown()
-        # Showing again what is shown is cheap for a target that can be asked, and also mends what
-        # stands beside the version itself (the alias of the one before).
-        if found != version.version or not self._known(label, version.version):
+        again = getattr(target, "shows_again", False)
+        if again or found != version.version or not self._known(label, version.version):
             target.show(version)
         self._note(label, version.version, None, found=found)
         return version.version

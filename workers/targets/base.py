@@ -31,7 +31,11 @@ class Means:
 
 
 class DeployTarget(Protocol):
-    """A place where a champion is shown."""
+    """A place where a champion is shown.
+
+    One whose attribute `shows_again` is True is asked to show also what it shows already, now and then: that is cheap
+    there, and mends what stands beside the version itself.
+    """
 
     def show(self, version: DeployableVersion) -> None:
         """Makes the place show `version`. Asked again it changes nothing; cut short it is asked again.

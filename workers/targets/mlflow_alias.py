@@ -1,6 +1,7 @@
 """The deploy target `{mlflow: NAME, alias: ALIAS}`: an alias of a registered model, and `previous` beside it."""
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import structlog
 
@@ -16,6 +17,7 @@ _log = structlog.get_logger(__name__)
 class Alias:
     settings: MlflowTarget
     means: Means
+    shows_again: ClassVar[bool] = True  # the alias of the version before is mended with it
 
     def show(self, version: DeployableVersion) -> None:
         name, registry = self.settings.mlflow, self.means.registry
