@@ -4,18 +4,17 @@ Each is the very process that a service manager would run. One that dies is star
 later each time; SIGTERM or Ctrl-C stops all, the daemon first, and gives a stage under way its grace.
 """
 
-import os
 import signal
-import subprocess
 import sys
 import threading
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import structlog
 
 from retraind.clock import Clock, SystemClock
 from retraind.config.settings import Settings
 from retraind.embedded_broker import EmbeddedBroker
+from retraind.guarded import Guarded
 from retraind.locks import only_up
 from retraind.logs import configure_logging
 
@@ -24,51 +23,45 @@ _FIRST_DELAY_SECONDS = 1.0
 _LONGEST_DELAY_SECONDS = 60.0
 _HEALTHY_SECONDS = 60.0  # a process that lived so long starts with the first delay again
 _LOOK_SECONDS = 0.5
+_GUARD_GRACE_SECONDS = 5.0  # between asking and killing, should this process itself have been killed
 
 
 @dataclass
 class _Child:
-    """One kept process."""
+    """One kept process. It is guarded: should this process be killed, it ends too."""
 
     name: str
     arguments: list[str]
     clock: Clock
-    process: "subprocess.Popen[bytes] | None" = None
+    process: Guarded | None = None
     started: float = 0.0
     delay: float = _FIRST_DELAY_SECONDS
     not_before: float = 0.0
-    starts: int = field(default=0)
-
-    def start(self) -> None:
-        # A session of its own: Ctrl-C reaches this process only, which stops the others in order.
-        self.process = subprocess.Popen(self.arguments, start_new_session=True)
-        self.started = self.clock.monotonic()
-        self.starts += 1
-        _log.info("started", process=self.name, pid=self.process.pid)
 
     def keep(self) -> None:
         """Starts the process if it is not running and its delay has passed."""
         now = self.clock.monotonic()
-        if self.process is not None and self.process.poll() is not None:
+        if self.process is not None and self.process.exit_code is not None:
             if now - self.started > _HEALTHY_SECONDS:
                 self.delay = _FIRST_DELAY_SECONDS
-            _log.error("died", process=self.name, exit_code=self.process.returncode, restart_seconds=self.delay)
+            _log.error("died", process=self.name, exit_code=self.process.exit_code, restart_seconds=self.delay)
+            self.process.close()
             self.process, self.not_before = None, now + self.delay
             self.delay = min(self.delay * 2, _LONGEST_DELAY_SECONDS)
         if self.process is None and now >= self.not_before:
-            self.start()
+            self.process = Guarded.start(self.arguments, grace_seconds=_GUARD_GRACE_SECONDS, output=sys.stderr.buffer)
+            self.started = now
+            _log.info("started", process=self.name)
 
     def stop(self, grace_seconds: float) -> None:
-        """Asks the process to end; one that has not after its grace is killed with its group."""
-        if self.process is None or self.process.poll() is not None:
+        """Asks the process to end; one that has not after its grace is killed with all that it started."""
+        if self.process is None:
             return
-        self.process.terminate()
-        try:
-            self.process.wait(grace_seconds)
-        except subprocess.TimeoutExpired:
-            _log.warning("killed", process=self.name, grace_seconds=grace_seconds)
-            os.killpg(self.process.pid, signal.SIGKILL)
-            self.process.wait()
+        if self.process.exit_code is None:
+            self.process.ask_to_end()
+            if not self.process.ended_within(grace_seconds):
+                _log.warning("killed", process=self.name, grace_seconds=grace_seconds)
+        self.process.close()
         _log.info("stopped", process=self.name)
 
 

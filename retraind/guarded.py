@@ -91,6 +91,14 @@ class Guarded:
         except psutil.NoSuchProcess:
             return []
 
+    def ask_to_end(self) -> None:
+        """SIGTERM to the command alone, which then ends its own children as it sees fit. Nothing where it has ended."""
+        try:
+            adopted = psutil.Process(self._guard.pid).children()
+            min(adopted, key=lambda child: child.create_time()).terminate()  # what it adopted came later
+        except (psutil.NoSuchProcess, ValueError):
+            return
+
     def end(self, order: bytes = ASK) -> None:
         """Ends the command with all that descends from it, and waits for that. Twice does nothing more."""
         if self._control is None or self._guard.poll() is not None:

@@ -92,6 +92,7 @@ class System:
             capture_output=True,
             text=True,
             timeout=90,
+            check=False,
             env={**os.environ, "RETRAIND_CONFIG": str(self.folder / "retraind.yaml")},
         )
 
@@ -152,12 +153,12 @@ def kill_tree(pid: int, number: int = signal.SIGKILL) -> None:
             continue
 
 
-def children_of(pid: int, holding: str) -> list[psutil.Process]:
-    """The descendants whose command line holds a text."""
+def children_of(pid: int, argument: str) -> list[psutil.Process]:
+    """The descendants that were started with this very argument."""
     found = []
     for child in psutil.Process(pid).children(recursive=True):
         try:
-            if holding in " ".join(child.cmdline()):
+            if argument in child.cmdline():
                 found.append(child)
         except psutil.NoSuchProcess:
             continue

@@ -161,3 +161,16 @@ def test_a_worker_asked_to_stop_hands_its_job_over(make_system):
     (system.folder / "hold").unlink()
     system.wait_for("model.deployed")
     assert_told_exactly_once(system)
+
+
+def test_nothing_outlives_an_up_that_was_killed(make_system):
+    system = make_system()
+    (system.folder / "hold").touch()
+    up = system.start("up")
+    system.wait("training", (system.folder / "training").exists)
+    family = psutil.Process(up.pid).children(recursive=True)
+    assert len(family) > 5
+    up.kill()
+    up.wait()
+    _, alive = psutil.wait_procs(family, timeout=30)
+    assert alive == []
