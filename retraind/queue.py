@@ -56,6 +56,12 @@ def celery_app(settings: Settings, *, publisher: bool) -> Any:
     return app
 
 
+def queues(settings: Settings) -> list[str]:
+    """Every queue that messages of this configuration go to, the common one first."""
+    named = {model.training.queue for model in settings.models.values() if model.training.queue}
+    return [DEFAULT_QUEUE, *sorted((named | set(settings.workers.queues.values())) - {DEFAULT_QUEUE})]
+
+
 class Queue:
     """Publishes wake-ups. Opened once per process."""
 
@@ -85,10 +91,10 @@ class Queue:
         self._send(CONVERGE, model, DEFAULT_QUEUE)
 
     def _queue_of(self, model: str, stage: Stage) -> str:
+        """The stage's queue: what the model says of its training, else what is said of the stage."""
         configured = self.settings.models.get(model)
-        if configured is None or stage is not Stage.TRAIN:
-            return DEFAULT_QUEUE
-        return configured.training.queue or DEFAULT_QUEUE
+        own = configured.training.queue if configured is not None and stage is Stage.TRAIN else None
+        return own or self.settings.workers.queues.get(stage, DEFAULT_QUEUE)
 
     def _send(self, task: str, argument: str, queue: str) -> None:
         if self._app is None:

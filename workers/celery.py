@@ -4,11 +4,13 @@ Every stage is a task of its own name, so that `celery inspect` and Flower show 
 a stage can be routed to its own hosts.
 """
 
+import sys
 from collections.abc import Callable
 from typing import Any
 
 from celery import signals
 
+from retraind.errors import ConfigurationError
 from retraind.logs import configure_logging
 from retraind.messages import CONVERGE, stage_task
 from retraind.queue import celery_app
@@ -38,7 +40,12 @@ def _converge(model: object) -> None:
 
 def make_app() -> Any:
     """The application, with its tasks, on the broker of the configuration that the environment names."""
-    application = celery_app(current().settings, publisher=False)
+    try:
+        settings = current().settings
+    except ConfigurationError as error:
+        sys.stderr.write(f"retraind: {error}\n")
+        raise SystemExit(2) from None
+    application = celery_app(settings, publisher=False)
     for stage in Stage:
         application.task(_stage(stage), name=stage_task(stage))
     application.task(_converge, name=CONVERGE)

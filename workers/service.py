@@ -4,21 +4,20 @@ import os
 from collections.abc import Sequence
 
 from retraind.config.settings import Settings
-from retraind.messages import DEFAULT_QUEUE
+from retraind.queue import queues as every_queue
 
 
 def run(settings: Settings, queues: Sequence[str] = (), concurrency: int | None = None) -> int:
     """Runs until SIGTERM or SIGINT, then lets the stage under way finish or hands it over. Returns the exit code.
 
-    `queues` defaults to the common queue and every queue that a model of the configuration names.
+    `queues` defaults to the common queue and every queue that the configuration names.
     """
     os.environ["RETRAIND_CONFIG"] = str(settings.source_path)
     from celery.utils.nodenames import host_format
 
     from workers.celery import app  # reads RETRAIND_CONFIG
 
-    named = {model.training.queue for model in settings.models.values() if model.training.queue}
-    chosen = list(queues) or [DEFAULT_QUEUE, *sorted(named)]
+    chosen = list(queues) or every_queue(settings)
     worker = app.Worker(
         queues=chosen,
         concurrency=concurrency or settings.workers.concurrency,

@@ -6,16 +6,15 @@ from daemon.checks.finding import Finding, Level, either, ok, split
 from retraind.broker import EMBEDDED, broker_url, probe
 from retraind.config.settings import Settings
 from retraind.errors import BrokerUnreachable
-from retraind.messages import DEFAULT_QUEUE
+from retraind.queue import queues
 from retraind.redaction import redact
 
 
 def check(settings: Settings) -> Iterator[Finding]:
     """Asks it. An embedded broker that does not run is no problem: `retraind up` starts it."""
-    queues = {model.training.queue for model in settings.models.values() if model.training.queue}
     url = broker_url(settings)
     try:
-        found = probe(url, {DEFAULT_QUEUE, *queues})
+        found = probe(url, queues(settings))
     except BrokerUnreachable as error:
         if settings.broker == EMBEDDED:
             yield ok("broker", "embedded; it does not run now: `retraind up` starts it, and stops it at its end")

@@ -32,6 +32,7 @@ from retraind.config.training import SqlSource, Training
 from retraind.events import KNOWN_ALERT_NAMES
 from retraind.nearest import nearest
 from retraind.redaction import passwords_in
+from retraind.states import Stage
 from triggers.base import Trigger
 from triggers.catalog import parse_trigger, trigger_json_schema
 from triggers.quantities import Duration, Size, format_duration
@@ -98,6 +99,10 @@ class Workers(Section):
     """What every worker process does."""
 
     concurrency: int = Field(default=1, ge=1, description="Stages that one worker process runs at a time.")
+    queues: dict[Stage, Name] = Field(
+        default={},
+        description="The queue of a stage, as `train: gpu`, so that only workers of that queue do it.",
+    )
     keep_jobs: int = Field(
         default=20,
         ge=1,
