@@ -11,7 +11,7 @@ import redis
 from retraind.config.loading import load
 from retraind.errors import BrokerUnreachable
 from retraind.ledger import Ledger, jobs
-from retraind.queue import Queue
+from retraind.queue import Queue, queues
 
 CONFIGURATION = """
 models:
@@ -56,3 +56,21 @@ def test_a_broker_that_is_away_is_told_at_once_and_the_job_stays_to_be_announced
     assert time.monotonic() - began < 3
     with queue.ledger.read() as connection:
         assert [found.id for found in jobs.unclaimed(connection, datetime.now(UTC), datetime.now(UTC))] == [job]
+
+
+@pytest.mark.parametrize(
+    ("extra", "queue_name"),
+    [
+        ("", "retraind"),
+        ("workers: {queues: {ingest: near-the-data}}", "near-the-data"),
+        ("workers: {queues: {train: gpu}}", "retraind"),
+    ],
+)
+def test_a_stage_goes_to_the_queue_that_is_named_for_it(tmp_path, valkey_url, extra, queue_name):
+    (tmp_path / "retraind.yaml").write_text(CONFIGURATION.format(broker=valkey_url) + extra + "\n")
+    settings = load(tmp_path / "retraind.yaml", {})
+    queue = Queue(settings, Ledger.open(settings.ledger_url))
+    queue.announce(requested(queue), "daemon")
+    with redis.Redis.from_url(valkey_url) as client:
+        assert client.llen(queue_name) == 1
+    assert queue_name in queues(settings)
