@@ -2,7 +2,8 @@
 
 1. A folder with the configuration (windows compressed), and an empty predictions table.
 2. `retraind up` and the serving application start, and are waited for.
-3. The year begins: January is laid into the store as history, a person asks for the first model.
+3. The year begins: January is laid into the store as history, predicted by a rule of thumb, and the triggers find
+   that a model is due.
 4. Until the year is over, the story is told from the audit log.
 5. An open job is given time to end, everything stops, the summary is written.
 """
@@ -19,7 +20,7 @@ from daemon.demo import report
 from daemon.demo.audit import AuditReader, Event, deployed_versions, open_jobs
 from daemon.demo.pace import PLAY_BEGINS, SECONDS_PER_DAY, YEAR_ENDS, Pace
 from daemon.demo.place import Place
-from daemon.demo.processes import Serving, System, ask_for_training, call
+from daemon.demo.processes import Serving, System, call
 from daemon.demo.screen import Screen
 from daemon.demo.story import Teller
 from retraind.clock import Clock, SystemClock
@@ -86,7 +87,6 @@ class _Performance:
         self.teller = Teller(self.pace)
         serving.begin(self.pace.began)
         self._wait(lambda: serving.said("playing"), START_SECONDS, "the serving application did not begin")
-        ask_for_training(self.place)
         with self.screen:
             while not serving.is_over():
                 self._look(system)

@@ -13,7 +13,7 @@ from typing import IO
 
 import psutil
 
-from daemon.demo.place import MODEL, Place
+from daemon.demo.place import Place
 from retraind.clock import rfc3339
 from retraind.config.loading import load
 from retraind.errors import RetraindError
@@ -126,13 +126,6 @@ class Serving:
 def call(place: Place, *verb: str) -> subprocess.CompletedProcess[str]:
     """Runs a short verb as a person would, to its end."""
     return subprocess.run(command(place, *verb), capture_output=True, text=True, check=False)
-
-
-def ask_for_training(place: Place) -> None:
-    """A person's request for the first model. Raises RetraindError when it is refused."""
-    answer = call(place, "trigger", MODEL, "--reason", "the first model")
-    if answer.returncode != 0:
-        raise RetraindError(f"the first training was refused: {answer.stderr.strip()}")
 
 
 def last_lines(log: Path) -> str:

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from enum import StrEnum
 
 from daemon.demo.audit import Event
-from daemon.demo.pace import Pace
+from daemon.demo.pace import DAY, YEAR_ENDS, Pace
 from retraind.telling import tell
 
 
@@ -81,8 +81,8 @@ class Teller:
         return Line(self.date(event.time), self._text(event), TOLD[event.event])
 
     def date(self, instant: datetime) -> str:
-        """The day in 2013 that passed at the real `instant`, as `Mar 04`."""
-        return f"{self.pace.date(instant):%b %d}"
+        """The day in 2013 that passed at the real `instant`, as `Mar 04`; after the year's end, its last day."""
+        return f"{min(self.pace.date(instant), YEAR_ENDS - DAY):%b %d}"
 
     def name(self, job: str | None) -> str:
         """`retraining 3`, or the job's id if its request was never seen."""
@@ -115,9 +115,12 @@ def requested_by(event: Event) -> str:
 
 
 def _told_otherwise(event: Event) -> bool:
-    """A deployment tells of the job's good end, and a firing that joins a job or waits is no news in itself."""
+    """A version's own events tell of registering, deploying and the job's good end, and a firing that joins a job or
+    waits is no news in itself."""
     if event.event == "job.closed":
         return bool(event.data.get("success"))
+    if event.event == "stage.succeeded":
+        return event.data.get("stage") in {"register", "deploy"}
     return event.event == "trigger.fired" and event.data.get("decision") not in {None, "request"}
 
 
