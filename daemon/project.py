@@ -12,6 +12,7 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -42,22 +43,37 @@ def create(directory: Path, template: str, python: Path | None) -> Project:
     RetraindError where the directory cannot be written.
     """
     model = model_name(directory)
+    ours = not directory.exists()
     try:
         directory.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=directory, prefix=".retraind-init-") as folder:
-            staging = Path(folder)
-            _write(staging, template, _words(model, template, python))
-            rows = _sample_data(staging)
-            names = sorted(path.name for path in staging.iterdir())
-            _refuse_to_overwrite(directory, names)
-            for name in names:
-                (staging / name).rename(directory / name)
+        names, rows = _move_in(directory, template, _words(model, template, python))
     except OSError as error:
+        _leave_nothing(directory, ours=ours)
         raise RetraindError(
             f"the project cannot be written to {directory}: {error.strerror or error} ({error.filename}); "
             "name another directory, or mend its permissions"
         ) from error
     return Project(model, [directory / name for name in names], rows, _next_steps(directory, template, python))
+
+
+def _move_in(directory: Path, template: str, words: Mapping[str, str]) -> tuple[list[str], int]:
+    """Puts the project together beside its place and moves it there; the files' names and the sample's rows."""
+    with tempfile.TemporaryDirectory(dir=directory, prefix=".retraind-init-") as folder:
+        staging = Path(folder)
+        _write(staging, template, words)
+        rows = _sample_data(staging)
+        names = sorted(path.name for path in staging.iterdir())
+        _refuse_to_overwrite(directory, names)
+        for name in names:
+            (staging / name).rename(directory / name)
+    return names, rows
+
+
+def _leave_nothing(directory: Path, *, ours: bool) -> None:
+    """Takes away a directory that was made for the project, unless something stands in it."""
+    if ours:
+        with suppress(OSError):
+            directory.rmdir()
 
 
 def model_name(directory: Path) -> str:
