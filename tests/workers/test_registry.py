@@ -4,14 +4,17 @@ import json
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 import yaml
 
+from retraind.config.deploy import MlflowTarget
 from retraind.errors import TransientFailure, UnknownFailure
 from workers.registry import Registration, Registry
+from workers.targets import DeployableVersion, Means, open_target
 
 STARTED = datetime(2013, 7, 1, 2, 0, tzinfo=UTC)
 ENDED = datetime(2013, 7, 1, 2, 5, tzinfo=UTC)
@@ -127,6 +130,27 @@ def test_another_registered_model_shows_the_same_files_under_the_ledger_s_number
     assert registry.version_under("theirs", "ours", "2") == "1"
     registry.set_aliases("theirs", "1", None, "champion")
     assert registry.alias_of("theirs", "champion") == "2"
+
+
+def test_the_alias_target_shows_a_version_and_the_one_before(registry: Registry, model: Path, tmp_path: Path) -> None:
+    means = Means("flown", registry, tmp_path, tmp_path)
+    first, second = (
+        DeployableVersion("flown", "flown", number, previous, f"j{number}", model, f"models:/flown/{number}")
+        for number, previous in (("1", None), ("2", "1"))
+    )
+    for version in (first, second):
+        registry.register(registration(model, "flown", version.job))
+    ours = open_target(MlflowTarget(mlflow="flown"), means)
+    theirs = open_target(MlflowTarget(mlflow="shop", alias="live"), means)
+    assert ours.shown() is None
+    for target, name, alias in ((ours, "flown", "champion"), (theirs, "shop", "live")):
+        target.show(first)
+        target.show(second)
+        assert target.shown() == "2"
+        assert registry.alias_of(name, alias) == "2"
+        assert registry.alias_of(name, "previous") == "1"
+    ours.show(replace(first, previous="99"))  # a version that MLflow does not have keeps none from being shown
+    assert (ours.shown(), registry.alias_of("flown", "previous")) == ("1", None)
 
 
 def test_a_champion_loads_by_its_alias_and_from_its_download(registry: Registry, model: Path, tmp_path: Path) -> None:

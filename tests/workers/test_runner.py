@@ -1,6 +1,7 @@
 """The programs that run in the user's interpreter, called here in this one."""
 
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -9,9 +10,9 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from training_data import FEATURES, OWN_ESTIMATOR, flights
+from training_data import FEATURES, OWN_ESTIMATOR, OWN_MODEL, flights
 
-from workers.runner import boundary, frames, predict, train_function, train_sklearn
+from workers.runner import boundary, frames, predict, train_function, train_sklearn, wrap_command
 from workers.runner.boundary import Refusal
 
 Spec = dict[str, Any]
@@ -97,6 +98,36 @@ def test_weights_that_a_function_cannot_take_are_not_dropped_in_silence(spec: Sp
     (tmp_path / "weightless.py").write_text("def train(data, target):\n    return None\n")
     with pytest.raises(Refusal, match=r"half_life weights the rows, and .*weightless\.py:train takes no sample_weight"):
         train_function.main({**spec, "function": f"{tmp_path}/weightless.py:train"})
+
+
+def test_a_function_is_given_features_target_and_weights(
+    spec: Spec, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pd.read_parquet(spec["data"]).assign(__weight=0.25, timestamp=0).to_parquet(spec["data"], index=False)
+    (tmp_path / "weighing.py").write_text(OWN_MODEL)
+    train_function.main({**spec, "function": f"{tmp_path}/weighing.py:train"})
+    assert "columns: dep_delay distance carrier actual\nweights: 100.0\n" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("program", "sentence"),
+    [
+        ("open(os.environ['RETRAIND_PREDICTIONS'], 'w').write('garbage')", r"[Pp]arquet"),
+        ("print('no licence'); sys.exit(4)", r"ended with exit code 4: no licence"),
+        ("pass", r"wrote no RETRAIND_PREDICTIONS \(.*\): it printed nothing"),
+        (
+            "import pandas; pandas.DataFrame({'p': [1]}).to_parquet(os.environ['RETRAIND_PREDICTIONS'])",
+            r"without a column 'prediction'; they have p",
+        ),
+    ],
+)
+def test_a_predict_command_that_predicts_nothing_is_found_out_at_once(
+    spec: Spec, tmp_path: Path, program: str, sentence: str
+) -> None:
+    (tmp_path / "made").mkdir()
+    wrap = {"files": f"{tmp_path}/made", "directory": str(tmp_path)}
+    with pytest.raises((RuntimeError, pa.ArrowException), match=sentence):
+        wrap_command.main({**spec, **wrap, "command": [sys.executable, "-c", f"import os, sys; {program}"]})
 
 
 def test_a_text_target_gives_text_predictions_and_the_second_class_s_score(spec: Spec, tmp_path: Path) -> None:

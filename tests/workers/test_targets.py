@@ -5,20 +5,19 @@ import os
 import sys
 import time
 from dataclasses import replace
-from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 from retraind.config.deploy import CommandTarget, DirectoryTarget, MlflowTarget, PluginTarget
 from retraind.errors import BudgetExceeded, TransientFailure, UnknownFailure
-from workers.registry import Registration, Registry
+from workers.registry import Registry
 from workers.targets import DeployableVersion, Means, describe, open_target
 
 
 @pytest.fixture
 def means(tmp_path: Path) -> Means:
-    """The registry is not spoken to unless a test does."""
+    """The registry is spoken to by the alias alone, which is tested with it."""
     registry = Registry(f"sqlite:///{tmp_path}/mlflow.db", tmp_path / "artifacts", tmp_path / "mlflow.lock")
     return Means("delays", registry, tmp_path, tmp_path / "records")
 
@@ -167,27 +166,6 @@ def test_a_command_that_fails_shows_nothing_new(
     with pytest.raises(kind, match=sentence):
         target.show(version(tmp_path, "1"))
     assert target.shown() is None
-
-
-# --- an MLflow alias
-
-
-def test_an_alias_and_the_one_before_follow_the_version(means: Means, tmp_path: Path) -> None:
-    now = datetime(2013, 7, 1, tzinfo=UTC)
-    for number in ("1", "2"):
-        model = version(tmp_path, number).directory
-        means.registry.register(Registration("delays", "delays", f"job{number}", model, {}, {}, {}, now, now))
-    ours = open_target(MlflowTarget(mlflow="delays"), means)
-    theirs = open_target(MlflowTarget(mlflow="shop", alias="live"), means)
-    assert ours.shown() is None
-    for target, alias in ((ours, "champion"), (theirs, "live")):
-        target.show(version(tmp_path, "1"))
-        target.show(version(tmp_path, "2", previous="1"))
-        assert target.shown() == "2"
-        assert means.registry.alias_of(target.settings.mlflow, alias) == "2"  # type: ignore[attr-defined]
-        assert means.registry.alias_of(target.settings.mlflow, "previous") == "1"  # type: ignore[attr-defined]
-    ours.show(version(tmp_path, "1", previous="99"))  # a version that MLflow does not have keeps none from being shown
-    assert (ours.shown(), means.registry.alias_of("delays", "previous")) == ("1", None)
 
 
 # --- a plugin
