@@ -126,7 +126,10 @@ class Checks(Section):
 
 
 _PARAMS = "What it is called with."
-_PYTHON = "The interpreter to train in; by default retraind's own."
+_PYTHON = (
+    "The interpreter to train and judge in (a command trains as it li"
+    "kes and is judged in it); by default retraind's own."
+)
 
 
 class SklearnTrainer(Section):
@@ -169,6 +172,7 @@ class CommandTrainer(Section):
         description="A command that reads RETRAIND_DATA and RETRAIND_MODEL_DIR and writes RETRAIND_PREDICTIONS "
         "(Parquet, column prediction, optionally score); needed unless the model is an MLflow model.",
     )
+    python: Interpreter | None = Field(default=None, description=_PYTHON)
 
 
 class PluginTrainer(Section):

@@ -76,7 +76,8 @@ def _wrap(settings: CommandTrainer, task: TrainingTask, made: Path, directory: P
         "features": list(task.features),
         "model": str(directory),
     }
-    run_program("wrap_command", spec, task.around, what="the load test of the challenger", log="train")
+    what = "the load test of the challenger"
+    run_program("wrap_command", spec, task.around, what=what, log="train", python=settings.python)
 
 
 def _trained(flavour: str, finished: Finished) -> Trained:
