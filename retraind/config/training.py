@@ -127,8 +127,8 @@ class Checks(Section):
 
 _PARAMS = "What it is called with."
 _PYTHON = (
-    "The interpreter to train and judge in (a command trains as it li"
-    "kes and is judged in it); by default retraind's own."
+    "The interpreter to train and judge in (a command trains as it likes and is judged in it); "
+    "by default retraind's own."
 )
 
 
