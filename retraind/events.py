@@ -6,7 +6,7 @@ from retraind.errors import FailureKind
 from retraind.states import CLOSED_STATES, JobState
 
 EVENTS: dict[str, str] = {
-    "daemon.started": "A daemon started; data: configuration hash, host, pid.",
+    "daemon.started": "A daemon started; data: host, pid, models.",
     "daemon.led": "A daemon took the lead.",
     "daemon.stopped": "A daemon stopped in good order.",
     "trigger.fired": "A trigger's evidence met its rule; data: trigger, sentence, numbers, decision.",
