@@ -38,7 +38,7 @@ class Watched:
     reader: EvidenceReader
     due: dict[str, datetime | None] = field(default_factory=dict)  # per trigger; None: only when woken
     woken: set[str] = field(default_factory=set)  # triggers to look at now, whatever their due time
-    store_token: str | None = None  # the store's change token at the last look
+    judged: dict[str, str] = field(default_factory=dict)  # per trigger: the state of things at its last look
     looking_since: datetime | None = None  # None: nobody looks at it now
 
 
@@ -182,12 +182,12 @@ class Monitor:
     def _round(self, watched: Watched, trigger_names: list[str]) -> None:
         """Looks at the triggers in turn, members before those that combine them, sharing what is read."""
         watched.reader.begin_round()
-        token = self._new_token(watched, trigger_names)
+        things = self._state_of_things(watched, trigger_names)
         for name in trigger_names:
             if self.stopped.is_set():
                 return
             try:
-                self._look(watched, name, token)
+                self._look(watched, name, things)
             except LedgerError as error:
                 _log.warning("look_uncommitted", model=watched.name, trigger=name, error=str(error))
                 watched.due[name] = self.ledger.clock.now() + self.settings.lease.heartbeat
@@ -196,16 +196,11 @@ class Monitor:
                     raise
                 _log.info("look_again", model=watched.name, trigger=name, reason=str(error))
                 watched.due[name] = self.ledger.clock.now()
-        watched.store_token = token
 
-    def _look(self, watched: Watched, name: str, token: str | None) -> None:
+    def _look(self, watched: Watched, name: str, things: str | None) -> None:
         trigger = watched.model.triggers[name]
-        if (
-            trigger.wakes_on_rows
-            and token is not None
-            and token == watched.store_token
-            and self._pass_over(watched, name)
-        ):
+        known = things is not None and things == watched.judged.get(name)
+        if trigger.wakes_on_rows and known and self._pass_over(watched, name):
             return
         verdict = looking.evaluate(watched.reader, name, self.ledger.clock.now())
         look = looking.Look(watched.name, name, trigger, watched.model.policy, verdict)
@@ -214,6 +209,8 @@ class Monitor:
         )
         with self.ledger.read() as connection:
             watched.due[name] = looks.record(connection, watched.name, name).next_look_at
+        if things is not None:
+            watched.judged[name] = things
         _log.info(
             "look",
             model=watched.name,
@@ -240,15 +237,23 @@ class Monitor:
         watched.due[name] = due
         return True
 
-    def _new_token(self, watched: Watched, trigger_names: list[str]) -> str | None:
-        """The store's change token; None where no trigger needs it or the store does not answer."""
+    def _state_of_things(self, watched: Watched, trigger_names: list[str]) -> str | None:
+        """What an answer from the store hangs on: its change token, and which version is deployed, trained until when.
+
+        Each trigger remembers its own, because they are looked at at different times. None where no
+        trigger needs it or the store does not answer.
+        """
         if not any(watched.model.triggers[name].wakes_on_rows for name in trigger_names):
-            return watched.store_token
+            return None
+        features = watched.model.predictions.columns.feature_names
         try:
-            return watched.reader.store.change_token()
-        except StoreError as error:
+            token = watched.reader.store.change_token()
+            with self.ledger.read() as connection:
+                facts = models.facts(connection, watched.name, features, self.ledger.clock.now())
+        except (StoreError, LedgerError) as error:
             _log.info("change_check_failed", model=watched.name, error=str(error))
             return None
+        return f"{facts.version} {facts.trained_until} {facts.deployed_at} {token}"
 
     def _announce(self, job: str) -> None:
         try:
