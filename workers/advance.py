@@ -39,6 +39,7 @@ from workers.stages import RUN
 from workers.tidying import tidy
 
 _log = structlog.get_logger(__name__)
+MOST_CHARACTERS = 2000  # of an error in the ledger; a library may put a whole table into its message
 
 
 def advance(session: Session, job_id: str, stage: Stage) -> None:
@@ -217,7 +218,7 @@ def _commit_failure(session: Session, held: Claim, stage: Stage, error: Retraind
         if kind is FailureKind.TRANSIENT and attempt < policy.retries.attempts:
             delay = jobs.retry_delay(attempt, policy.retries.delay, random.random())  # noqa: S311  # jitter, no secret
             retry_at = transaction.now + delay
-        sentence = redact(str(error), session.settings)
+        sentence = _one_line(redact(str(error), session.settings))
         work.fail(transaction, held, stage, sentence, kind, retry_at)
         if retry_at is not None:
             work.release(transaction, held)
@@ -225,3 +226,9 @@ def _commit_failure(session: Session, held: Claim, stage: Stage, error: Retraind
         if stage is Stage.DEPLOY:
             models.revert(transaction, job.model, job.id)
         jobs.close(transaction, job, JobState.FAILED, policy.breaker, error=sentence)
+
+
+def _one_line(error: str) -> str:
+    """`error` of a length to be read, and without characters that a database refuses."""
+    said = "".join(letter if letter.isprintable() else " " for letter in error)
+    return said if len(said) <= MOST_CHARACTERS else f"{said[: MOST_CHARACTERS - 3]}..."

@@ -8,6 +8,7 @@ which the next worker finds and kills what was left (`kill_leftover`) before it 
 
 import json
 import os
+import re
 import signal
 import socket
 import time
@@ -28,6 +29,8 @@ from workers.durable import write_json
 TOKEN = "RETRAIND_GROUP"  # noqa: S105 - the environment variable that marks every process of a group
 POLL_SECONDS = 0.2
 TAIL_BYTES = 16_384
+WORDS_CHARACTERS = 300
+_COLOUR = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 # Signals that come from outside; any other signal is a fault of the program itself.
 SENT_FROM_OUTSIDE = frozenset({signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP})
 
@@ -239,6 +242,8 @@ def _exit(code: int) -> str:
 
 
 def _last_words(output: str) -> str:
-    """The last line of `output`, as the end of a sentence."""
-    lines = [line.strip() for line in output.splitlines() if line.strip()]
-    return f"its last line was: {lines[-1].rstrip('.')}." if lines else "it printed nothing."
+    """The last line of `output`, as the end of a sentence: only its beginning where it is long."""
+    lines = [line.strip().rstrip(".") for line in _COLOUR.sub("", output).splitlines() if line.strip()]
+    if not lines:
+        return "it printed nothing."
+    return f"its last line was: {lines[-1][:WORDS_CHARACTERS]}{'...' if len(lines[-1]) > WORDS_CHARACTERS else '.'}"

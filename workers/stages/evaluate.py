@@ -1,5 +1,6 @@
 """`evaluate`: challenger and champion predict the same rows now, in a child process, and the gates are asked."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -31,13 +32,11 @@ def run(context: StageContext) -> StageResult:
     answers = _predict(context, directory, champion, task)
     challenger_figures = _figures(context, directory, answers, "challenger", task)
     if challenger_figures is None:
-        raise UnknownFailure(f"the challenger cannot predict: {answers['challenger']['sentence']}")
+        raise _speechless("the challenger cannot predict", answers["challenger"], directory)
     champion_figures = _figures(context, directory, answers, "champion", task) if champion else None
     if champion is not None and champion_figures is None and _compares(context):
-        raise UnknownFailure(
-            f"the champion, version {champion.version}, cannot predict the holdout to be compared with: "
-            f"{answers['champion']['sentence']}"
-        )
+        what = f"the champion, version {champion.version}, cannot predict the holdout to be compared with"
+        raise _speechless(what, answers["champion"], directory)
     gates = ask(context.model.training.gates, challenger_figures, champion_figures)
     failed = [gate.sentence for gate in gates if not gate.passed]
     result = {
@@ -55,6 +54,11 @@ def run(context: StageContext) -> StageResult:
         closes=JobState.GATE_FAILED if failed else None,
         because="; ".join(failed) or None,
     )
+
+
+def _speechless(what: str, answer: Mapping[str, Any], directory: JobDirectory) -> UnknownFailure:
+    said = str(answer["sentence"]).rstrip(".")
+    return UnknownFailure(f"{what}: {said}. The output is in {directory.log('evaluate')}.")
 
 
 def _champion(context: StageContext) -> Version | None:

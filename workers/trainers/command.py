@@ -66,7 +66,8 @@ def _wrap(settings: CommandTrainer, task: TrainingTask, made: Path, directory: P
     if settings.predict is None:
         raise UnknownFailure(
             f"The training of {task.around.model} left files in RETRAIND_MODEL_DIR that are no MLflow model "
-            "(there is no MLmodel file); save one with mlflow, or give trainer.predict, a command that predicts."
+            "(there is no MLmodel file); save one with mlflow, or give trainer.predict, a command that predicts. "
+            f"Its output is in {task.around.directory.log('train')}."
         )
     spec = {
         "files": str(made),
