@@ -5,7 +5,8 @@ import json
 import shutil
 import sqlite3
 import sys
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from pathlib import Path
@@ -214,6 +215,16 @@ class Project:
         target.close()
         self.clock = SetClock(datetime.fromisoformat((saved / "instant").read_text()))
         self.session = Session(load(self.folder / "retraind.yaml", {}), self.clock)
+
+
+def until(condition: Callable[[], object], seconds: float = 30.0) -> bool:
+    """Waits for the condition. False when it did not come true in time."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.02)
+    return True
 
 
 def document(changes: Mapping[str, Any]) -> dict[str, Any]:

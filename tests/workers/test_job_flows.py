@@ -1,14 +1,13 @@
 """Jobs from the request to their end: compared, skipped, approved, cancelled, rolled back and repaired."""
 
 import threading
-import time
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 
 import psutil
 import pytest
-from driving import BEFORE_REGISTER, MODEL, History, Project, history
+from driving import BEFORE_REGISTER, MODEL, History, Project, history, until
 
 from daemon.reconciler import Reconciler
 from retraind.audit import AuditLog
@@ -188,15 +187,6 @@ def test_a_job_cancelled_between_two_stages_ends_at_once(project: Project) -> No
     assert project.advance(job).state == JobState.CANCELLED
 
 
-def eventually(condition: object, seconds: float = 30.0) -> bool:
-    deadline = time.monotonic() + seconds
-    while not condition():  # type: ignore[operator]
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(0.02)
-    return True
-
-
 def test_a_job_cancelled_while_it_trains_leaves_no_process_and_no_model(project: Project) -> None:
     script = "import os, subprocess, time; subprocess.Popen(['sleep', '300']); open('up', 'w').close(); time.sleep(300)"
     project.configure(training={"trainer": {"command": ["python3", "-c", script]}})
@@ -205,7 +195,7 @@ def test_a_job_cancelled_while_it_trains_leaves_no_process_and_no_model(project:
     before = {process.pid for process in psutil.Process().children(recursive=True)}
     worker = threading.Thread(target=project.advance, args=(job, Stage.TRAIN))
     worker.start()
-    assert eventually((project.folder / "up").exists)
+    assert until((project.folder / "up").exists)
     assert not cancel(project, job)  # a worker holds it, and ends it
     worker.join(30)
     assert not worker.is_alive()
