@@ -171,6 +171,8 @@ class Monitor:
             self.stop()
         elif error is not None:
             _log.error("round_failed", model=watched.name, exc_info=error)
+            soon = self.ledger.clock.now() + self.settings.lease.heartbeat  # at once would be again and again
+            watched.due = {name: due and max(due, soon) for name, due in watched.due.items()}
         self._schedule(watched)
         self._wakes.put(watched.name if watched.woken else None)
 
@@ -196,6 +198,9 @@ class Monitor:
                     raise
                 _log.info("look_again", model=watched.name, trigger=name, reason=str(error))
                 watched.due[name] = self.ledger.clock.now()
+            except Exception:  # noqa: BLE001  # the boundary of a look: the model's other triggers are looked at
+                _log.exception("look_failed", model=watched.name, trigger=name)
+                watched.due[name] = self.ledger.clock.now() + self.settings.lease.heartbeat
 
     def _look(self, watched: Watched, name: str, things: str | None) -> None:
         trigger = watched.model.triggers[name]
