@@ -49,7 +49,7 @@ def _findings(check: tuple[str, Check]) -> list[Finding]:
 
 def _redacted(finding: Finding, settings: Settings) -> Finding:
     mend = redact(finding.mend, settings) if finding.mend else None
-    return Finding(finding.level, finding.what, redact(finding.sentence, settings), mend)
+    return Finding(finding.level, finding.setting, redact(finding.sentence, settings), mend)
 
 
 __all__ = ["CheckReport", "Finding", "Level", "check_all"]

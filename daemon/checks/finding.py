@@ -15,10 +15,10 @@ class Level(StrEnum):
 
 @dataclass(frozen=True)
 class Finding:
-    """One line of `retraind check`. `what` is the setting it is about; `mend` is None where there is nothing to do."""
+    """One line of `retraind check`, about one setting; `mend` is None where there is nothing to do."""
 
     level: Level
-    what: str
+    setting: str
     sentence: str
     mend: str | None = None
 

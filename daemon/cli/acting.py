@@ -194,10 +194,10 @@ def resume(model: ModelArgument, *, config: ConfigOption = None, as_json: JsonOp
 
 
 def _paused(model: str, *, paused: bool, changed: bool, as_json: bool) -> None:
-    from daemon.reports.actions import PauseReport
+    from daemon.reports.actions import PausedReport
 
     if as_json:
-        output.show_json(PauseReport(model, paused, changed))
+        output.show_json(PausedReport(model, paused, changed))
         return
     state = "paused: no new job starts" if paused else "watched and retrained again"
     output.say(f"{model} is {state}" if changed else f"{model} was {'paused' if paused else 'not paused'} already")

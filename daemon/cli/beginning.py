@@ -23,7 +23,7 @@ class Template(StrEnum):
 
 def demo(
     directory: Annotated[
-        Path | None, typer.Argument(metavar="[DIR]", help="Where to keep it; by default a temporary folder.")
+        Path | None, typer.Argument(metavar="DIR", help="Where to keep it; by default a temporary folder.")
     ] = None,
 ) -> None:
     """A year of real data in a minute, through the real system."""
@@ -34,7 +34,7 @@ def demo(
 
 def init(
     directory: Annotated[
-        Path, typer.Argument(metavar="[DIR]", help="The project's folder; it names the model.")
+        Path, typer.Argument(metavar="DIR", help="The project's folder; it names the model.")
     ] = Path(),
     *,
     template: Annotated[

@@ -26,7 +26,7 @@ def status(*, config: ConfigOption = None, as_json: JsonOption = False) -> None:
 
 
 def jobs(
-    model: Annotated[str | None, typer.Argument(metavar="[MODEL]", help="Only the jobs of this model.")] = None,
+    model: Annotated[str | None, typer.Argument(metavar="MODEL", help="Only the jobs of this model.")] = None,
     *,
     limit: Annotated[int, typer.Option(min=1, help="How many, the newest first.")] = 20,
     config: ConfigOption = None,
@@ -79,7 +79,7 @@ def training_log(jobs_directory: Path, job: str) -> Path:
 
 def evaluate(
     model: ModelArgument,
-    trigger: Annotated[str | None, typer.Argument(metavar="[TRIGGER]", help="Only this trigger.")] = None,
+    trigger: Annotated[str | None, typer.Argument(metavar="TRIGGER", help="Only this trigger.")] = None,
     *,
     config: ConfigOption = None,
     as_json: JsonOption = False,

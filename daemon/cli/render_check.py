@@ -8,10 +8,14 @@ from triggers.wording import count
 def show_findings(report: CheckReport) -> None:
     """One line each, the mend beside what is wrong, and the sum at the end."""
     rows = [
-        (str(finding.level), finding.what, f"{finding.sentence}; {finding.mend}" if finding.mend else finding.sentence)
+        (
+            str(finding.level),
+            finding.setting,
+            f"{finding.sentence}; {finding.mend}" if finding.mend else finding.sentence,
+        )
         for finding in report.findings
     ]
-    show_table(("", "WHAT", "FOUND"), rows)
+    show_table(("", "SETTING", "FOUND"), rows)
     problems = sum(finding.level is Level.PROBLEM for finding in report.findings)
     warnings = sum(finding.level is Level.WARNING for finding in report.findings)
     say()

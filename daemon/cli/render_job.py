@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from daemon.cli.output import heading, say, show_table, words
-from daemon.reports.jobs import JobInFull, JobReport, StageReport
+from daemon.reports.jobs import JobInFullReport, JobReport, StageReport
 from retraind.telling import figures, gate_sentence, instant, span
 from triggers.quantities import format_size
 
@@ -33,7 +33,7 @@ def _why(job: JobReport) -> str:
     return f"{job.reason.rstrip('.')}; {job.error}" if job.error else job.reason
 
 
-def show_job(report: JobInFull) -> None:
+def show_job(report: JobInFullReport) -> None:
     """Everything, in the order it happened."""
     job = report.job
     heading(f"{job.id}: {job.model}, {words(job.state)}" + (f", version {job.version}" if job.version else ""))
@@ -63,7 +63,7 @@ def show_job(report: JobInFull) -> None:
     show_table(("TIME", "EVENT", "BY", "WHAT HAPPENED"), events, indent="  ")
 
 
-def show_log(report: JobInFull) -> None:
+def show_log(report: JobInFullReport) -> None:
     """The log alone, as it is."""
     if report.log is None:
         say(f"job {report.job.id} has no training log" + (" yet" if report.job.open else ""))
@@ -77,7 +77,7 @@ def _part(title: str) -> None:
     heading(title)
 
 
-def _facts(report: JobInFull) -> list[tuple[str, str]]:
+def _facts(report: JobInFullReport) -> list[tuple[str, str]]:
     job, data, version = report.job, report.data, report.version
     took = f", ended {instant(job.closed_at)} after {span(job.seconds)}" if job.closed_at else ""
     facts = [("because", job.reason), ("requested", f"{instant(job.requested_at)} by {job.actor}{took}")]

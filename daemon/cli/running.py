@@ -30,7 +30,7 @@ def worker(
     *,
     queues: Annotated[
         list[str] | None,
-        typer.Option("--queues", "-q", metavar="NAME", help="A queue to take jobs from, as gpu; may be repeated."),
+        typer.Option("--queues", "-q", metavar="NAME", help="Queues to take jobs from, as gpu or gpu,retraind."),
     ] = None,
     concurrency: Annotated[
         int | None, typer.Option("--concurrency", min=1, help="Stages at a time; by default workers.concurrency.")

@@ -45,7 +45,7 @@ class RollbackReport:
 
 
 @dataclass(frozen=True)
-class PauseReport:
+class PausedReport:
     """`retraind pause` and `resume`. `changed` is False when it stood so before."""
 
     model: str

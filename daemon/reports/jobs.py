@@ -110,7 +110,7 @@ class LogReport:
 
 
 @dataclass(frozen=True)
-class JobInFull:
+class JobInFullReport:
     """Why it fired, on which data, its stages, gates and version, its log and its events."""
 
     job: JobReport
@@ -145,11 +145,11 @@ def summary(job: Job, now: datetime) -> JobReport:
     )
 
 
-def in_full(connection: Connection, job: Job, log: LogReport | None, now: datetime) -> JobInFull:
+def in_full(connection: Connection, job: Job, log: LogReport | None, now: datetime) -> JobInFullReport:
     """Everything the ledger knows of the job."""
     events = trail.of_job(connection, job.id)
     registered = models.version(connection, job.model, job.version) if job.version else None
-    return JobInFull(
+    return JobInFullReport(
         job=summary(job, now),
         forced=job.forced,
         approved_by=job.approved_by,

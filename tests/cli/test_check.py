@@ -33,7 +33,7 @@ def configure(project, trainer=PROGRAM, more="", **replaced):
 def findings(project, what):
     """(level, sentence, mend) of each finding about `what`."""
     report = project("check", "--json").json
-    return [(f["level"], f["sentence"], f["mend"]) for f in report["findings"] if f["what"] == what]
+    return [(f["level"], f["sentence"], f["mend"]) for f in report["findings"] if f["setting"] == what]
 
 
 @contextmanager
@@ -236,7 +236,7 @@ def test_a_file_in_place_of_a_directory_is_a_problem(project):
 def test_a_deploy_command_and_a_plugin_are_looked_for(project):
     configure(project, more="    deploy: [{command: [no-such-program]}, {plugin: nothing}]")
     report = project("check", "--json").json
-    problems = [finding["what"] for finding in report["findings"] if finding["level"] == "problem"]
+    problems = [finding["setting"] for finding in report["findings"] if finding["level"] == "problem"]
     assert problems == ["models.delays.deploy[0]", "models.delays.deploy[1]"]
 
 
