@@ -81,7 +81,7 @@ def is_told_whole(project: Project, job: Job, log: str = "train") -> bool:
             FailureKind.BUDGET,
         ),
         (
-            "import os; os.write(1, b'\\x00\\xff' * 99 + b'\\n\\x1b[31m' + b'loss ' * 999 + b'\\x00'); raise SystemExit(1)",
+            "import os; os.write(1, b'\\x00\\xff' * 99 + b'\\n\\x1b[31m' + b'loss ' * 999); raise SystemExit(1)",
             {},
             "ended with exit code 1; its last line was: loss loss",
             FailureKind.UNKNOWN,
