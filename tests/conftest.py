@@ -22,7 +22,8 @@ def postgres_url(postgres: PostgresServer) -> Iterator[str]:
     """`postgresql+psycopg://...` of a fresh, empty database, dropped after the test."""
     name = f"test_{uuid.uuid4().hex}"
     with psycopg.connect(postgres.conninfo("postgres"), autocommit=True) as connection:
-        connection.execute(sql.SQL("CREATE DATABASE {} TEMPLATE template0").format(sql.Identifier(name)))
+        create = sql.SQL("CREATE DATABASE {} TEMPLATE template0 STRATEGY FILE_COPY")  # half the time of WAL_LOG
+        connection.execute(create.format(sql.Identifier(name)))
         yield postgres.url(name)
         connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
 

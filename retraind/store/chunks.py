@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from sqlalchemy import ColumnElement, Select, or_, select
 
-from retraind.store.columns import ARROW_TYPES, Field, Kind
+from retraind.store.columns import ARROW_TYPES, Field, Kind, fixed_kinds
 from retraind.store.conversion import converted, misfit
 from retraind.store.kinds import kinds
 from retraind.store.newest import beginning, newest_first
@@ -134,10 +134,7 @@ def reading(rows: Source, request: RowsRequest) -> Reading:
 def _kinds(
     rows: Source, fields: Mapping[str, Field | None], conditions: Sequence[ColumnElement[bool]]
 ) -> dict[str, Kind]:
-    fixed = {"timestamp": Kind.TIME}
+    fixed = fixed_kinds(rows.settings.columns)
     fixed |= {name: Kind.NUMBER for name, field in fields.items() if field is None}
-    columns = rows.settings.columns
-    fixed |= {"version": Kind.TEXT} if columns.version else {}
-    fixed |= {"score": Kind.NUMBER} if columns.score else {}
     open_fields = [field for name, field in fields.items() if field is not None and name not in fixed]
     return fixed | kinds(rows.backend, rows.shape, open_fields, rows.only, conditions)

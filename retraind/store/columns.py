@@ -68,7 +68,8 @@ def field_of(name: str, columns: Columns, shape: TableShape) -> Field | None:
         return None
     role = getattr(columns, name) if name in ROLES else None
     if role is not None:
-        return Field(name, _present(role, shape, f"columns: {{{name}: ...}}"), is_label=name in LABELS)
+        never = ", or write `actual: null` there if actuals never come" if name == "actual" else ""
+        return Field(name, _present(role, shape, f"columns: {{{name}: ...}}", never), is_label=name in LABELS)
     features = columns.features
     if name in columns.feature_names:
         if isinstance(features, JsonFeatures):
@@ -84,11 +85,20 @@ def field_of(name: str, columns: Columns, shape: TableShape) -> Field | None:
     raise StoreError(f"{missing(name, shape)}; name a column of the table, or list {name!r} among the features")
 
 
+def fixed_kinds(columns: Columns) -> dict[str, Kind]:
+    """The kinds of the roles that are always of one kind, however the table declares them."""
+    return {
+        "timestamp": Kind.TIME,
+        **({"version": Kind.TEXT} if columns.version is not None else {}),
+        **({"score": Kind.NUMBER} if columns.score is not None else {}),
+    }
+
+
 def missing(column: str, shape: TableShape) -> str:
     return f"{shape.name} has no column {column!r}{did_you_mean(column, shape.declared)}"
 
 
-def _present(column: str, shape: TableShape, setting: str) -> str:
+def _present(column: str, shape: TableShape, setting: str, alternative: str = "") -> str:
     if column not in shape.declared:
-        raise StoreError(f"{missing(column, shape)}; correct predictions: {{{setting}}}")
+        raise StoreError(f"{missing(column, shape)}; correct predictions: {{{setting}}}{alternative}")
     return column

@@ -25,7 +25,7 @@ def probe(backend: Backend, settings: Predictions) -> list[Problem]:
             problems += _advice(settings, shape)
     except StoreError as error:
         return [Problem(str(error))]
-    return problems
+    return list(dict.fromkeys(problems))
 
 
 def _missing_columns(settings: Predictions, shape: TableShape) -> Iterator[Problem]:

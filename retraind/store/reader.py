@@ -14,7 +14,7 @@ from retraind.config.predictions import Predictions
 from retraind.errors import StoreError
 from retraind.store.backend import Backend
 from retraind.store.chunks import INSTANT, reading
-from retraind.store.columns import ARROW_TYPES, Kind, TableShape, field_of
+from retraind.store.columns import ARROW_TYPES, Kind, TableShape, field_of, fixed_kinds
 from retraind.store.contract import BATCH_ROWS, Problem
 from retraind.store.probe import probe
 from retraind.store.session import bound
@@ -131,11 +131,12 @@ class TableReader:
     def _no_rows(self, request: RowsRequest) -> pa.Table:
         """An empty table with the columns asked for, of the types that their declarations promise."""
         shape = self._shape or describe(self._backend, self.settings)
+        fixed = fixed_kinds(self.settings.columns)
         types = []
         for name in request.columns:
             field = field_of(name, self.settings.columns, shape)
-            kind = None if field is None else self._backend.declared_kind(shape, field)
-            types.append((name, ARROW_TYPES[Kind.TIME if name == "timestamp" else kind or Kind.NUMBER]))
+            kind = None if field is None else fixed.get(name) or self._backend.declared_kind(shape, field)
+            types.append((name, ARROW_TYPES[kind or Kind.NUMBER]))
         return pa.schema(types).empty_table()
 
 

@@ -8,9 +8,7 @@ from typing import Any
 
 import adbc_driver_sqlite.dbapi
 import pyarrow as pa
-from sqlalchemy import make_url
 from sqlalchemy.dialects import sqlite
-from sqlalchemy.exc import ArgumentError
 
 from retraind.errors import StoreBusy, StoreError
 from retraind.store.session import DRIVER_ERRORS, ConnectionLost, Session
@@ -32,11 +30,11 @@ class SqliteSession(Session):
 
     def __init__(self, url: str, timeout_seconds: float) -> None:
         self.path = _path(url)
-        self._identity: tuple[int, int] | None = None
+        self._identity: tuple[int, ...] = ()
         super().__init__(str(self.path), timeout_seconds)
 
     def _connect(self) -> Any:
-        self._identity = self._file()
+        file = self._file()
         try:
             connection = adbc_driver_sqlite.dbapi.connect(f"{self.path.as_uri()}?mode=ro", autocommit=True)
         except DRIVER_ERRORS as error:
@@ -47,15 +45,25 @@ class SqliteSession(Session):
                 with connection.cursor() as cursor:
                     cursor.execute(statement)
                     cursor.fetchone()
+            self._identity = (*file, self._shared_memory())
+            self._check()
         except BaseException:
             connection.close()
             raise
         return connection
 
     def _check(self) -> None:
-        """A file put in this one's place is another database, though the old one can still be read."""
-        if self._file() != self._identity:
+        """A file put in this one's place is another database, though the old one can still be read. The same goes
+        for a WAL whose files somebody deleted: whoever holds the old ones sees no later commit."""
+        if (*self._file(), self._shared_memory()) != self._identity:
             raise ConnectionLost
+
+    def _shared_memory(self) -> int:
+        """The number of the -shm file that all who have a WAL database open share; 0: there is none."""
+        try:
+            return self.path.with_name(f"{self.path.name}-shm").stat().st_ino
+        except OSError:
+            return 0
 
     def _file(self) -> tuple[int, int]:
         """What tells the file from another under the same name. Raises StoreError if there is none."""
@@ -84,17 +92,18 @@ class SqliteSession(Session):
         said = _message(error)
         if "locked" in said:
             return StoreBusy(f"{self.path} is locked by another process ({said}); the next look tries again")
+        if "unable to open database file" in said or ("readonly" in said and self._is_idle_wal()):
+            return self._unopened(said)
         for text, meaning in _MEANINGS.items():
             if text in said:
                 return StoreError(f"{self.path} {meaning}")
-        if "unable to open database file" in said:
-            return self._unopened(said)
         if isinstance(error, pa.ArrowException | OSError) and "Type mismatch" in said:
             return StoreBusy(f"{self.path} changed while it was read; the next look tries again")
         return StoreError(f"{self.path} cannot be read: {said}")
 
     def _unopened(self, said: str) -> StoreError:
-        if self._is_idle_wal() and not os.access(self.path.parent, os.W_OK):
+        may_write = os.access(self.path.parent, os.W_OK, effective_ids=os.access in os.supports_effective_ids)
+        if self._is_idle_wal() and not may_write:
             return StoreError(
                 f"{self.path} is in WAL mode and nobody has it open, so that reading it would have to create "
                 f"{self.path.name}-shm in a directory that this user cannot write; keep the application running, "
@@ -122,11 +131,10 @@ _MEANINGS = {
 
 
 def _path(url: str) -> Path:
-    try:
-        database = make_url(url).database
-    except ArgumentError:
-        database = None
-    if not database or database == ":memory:" or database.startswith("file:"):
+    """As written, like `retraind.config.paths` has it: a percent sign in a file's name is a percent sign."""
+    scheme, _, rest = url.partition(":///")
+    database = rest.partition("?")[0]
+    if scheme != "sqlite" or database in {"", ":memory:"} or database.startswith("file:"):
         raise StoreError("this URL names no SQLite file; write sqlite:///PATH in predictions: {url: ...}")
     return Path(database).expanduser().absolute()
 

@@ -1,12 +1,13 @@
 """Windows are exact at their bounds, however a store writes time."""
 
+import random
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta, timezone
 from decimal import Decimal
 from typing import Any
 
 import pytest
-from stores import ALWAYS, Database, database_fixture  # noqa: F401 - a fixture
+from stores import ALWAYS, START, Database, database_fixture, sqlite_fixture  # noqa: F401 - fixtures
 
 from triggers.evidence import Counts, RowsRequest, TallyRequest, Window
 from triggers.metrics import Tally
@@ -88,3 +89,81 @@ def test_a_window_takes_its_start_and_leaves_its_end(
         assert store.counts(Window(start, None)).rows == len(inside) + 3
         assert store.counts(Window(None, end)).rows == len(inside) + 2
         assert store.span() == (start - timedelta(days=3), end + timedelta(days=3))
+
+
+def test_sqlite_reads_iso_text_as_python_does(sqlite_database: Database) -> None:
+    """Over thousands of spellings, and to the microsecond."""
+    chance = random.Random(7)
+    written: list[tuple[str, int]] = []
+    expected: dict[int, datetime] = {}
+    for number in range(4000):
+        offset = chance.choice([None, timedelta(0), timedelta(minutes=15 * chance.randint(-48, 56))])
+        local = datetime(1990, 1, 1) + timedelta(microseconds=chance.randrange(60 * 365 * 86_400 * 10**6))  # noqa: DTZ001
+        local = local.replace(microsecond=chance.choice([0, 1, 500_000, 999_999, local.microsecond]))
+        kind = chance.choice(["auto", "auto", "milliseconds", "seconds", "minutes"])
+        text = local.isoformat(sep=chance.choice("T "), timespec=kind)
+        zone = "" if offset is None else _zone(offset, chance)
+        written.append((text + zone, number))
+        read = datetime.fromisoformat(text)
+        expected[number] = (read - (offset or timedelta(0))).replace(tzinfo=UTC)
+    sqlite_database.run("CREATE TABLE predictions (timestamp TEXT, prediction INTEGER)")
+    sqlite_database.run("INSERT INTO predictions VALUES (?, ?)", written)
+    with sqlite_database.store(columns={"actual": None}) as store:
+        table = store.rows(RowsRequest(ALWAYS, ("timestamp", "prediction")))
+        assert dict(zip(table["prediction"].to_pylist(), table["timestamp"].to_pylist(), strict=True)) == expected
+        assert table["timestamp"].to_pylist() == sorted(expected.values())
+        instants = sorted(expected.values())
+        assert store.span() == (instants[0], instants[-1])
+        for _ in range(20):
+            start, end = sorted((chance.choice(instants), chance.choice(instants)))
+            assert store.counts(Window(start, end)).rows == sum(start <= each < end for each in instants)
+        newest = store.rows(RowsRequest(ALWAYS, ("timestamp",), last=50))
+        assert newest["timestamp"].to_pylist() == instants[-50:]
+
+
+def _zone(offset: timedelta, chance: random.Random) -> str:
+    minutes = round(offset.total_seconds() / 60)
+    if minutes == 0:
+        return chance.choice(["Z", "+00:00", "+00", "+0000"])
+    sign, (hours, rest) = "+" if minutes > 0 else "-", divmod(abs(minutes), 60)
+    written = [f"{sign}{hours:02}:{rest:02}", f"{sign}{hours:02}{rest:02}"]
+    return chance.choice([*written, f"{sign}{hours:02}"] if rest == 0 else written)
+
+
+def test_dates_alone_are_their_midnight(database: Database) -> None:
+    database.run(f"CREATE TABLE predictions (timestamp {database.of_both('TEXT', 'date')}, prediction INTEGER)")
+    days = [datetime(2026, 1, 30, tzinfo=UTC) + timedelta(days=n) for n in range(4)]
+    database.run("INSERT INTO predictions VALUES (?, ?)", [(day.date().isoformat(), n) for n, day in enumerate(days)])
+    with database.store(columns={"actual": None}) as store:
+        assert store.counts(Window(days[1], days[3])).rows == 2
+        assert store.counts(Window(days[1] + MICRO, days[3])).rows == 1
+        batches = store.batches(RowsRequest(ALWAYS, ("timestamp",)), batch_rows=2)
+        assert [each for batch in batches for each in batch["timestamp"].to_pylist()] == days
+        assert store.span() == (days[0], days[-1])
+
+
+@pytest.mark.parametrize("zone", [INDIA, SAMOA])
+def test_a_window_may_be_asked_for_in_any_zone(database: Database, zone: timezone) -> None:
+    database.plain_table([(START.isoformat(), 1, 1), ((START + SECOND).isoformat(), 1, 1)])
+    with database.store() as store:
+        assert store.counts(Window(START.astimezone(zone), (START + SECOND).astimezone(zone))).rows == 1
+
+
+def test_the_ends_of_the_calendar_are_bounds_like_others(database: Database) -> None:
+    database.plain_table([(START.isoformat(), 1, 1)])
+    with database.store() as store:
+        ends = Window(datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC))
+        assert store.counts(ends).rows == 1
+        assert store.counts(Window(ends.end, None)).rows == 0
+
+
+def test_epoch_bounds_are_exact_before_1970(database: Database) -> None:
+    database.run(
+        f"CREATE TABLE predictions (timestamp {database.of_both('REAL', 'double precision')}, prediction INTEGER)"
+    )
+    instants = [datetime(1969, 12, 31, 23, 59, 58, 500_000, tzinfo=UTC) + n * timedelta(seconds=0.75) for n in range(4)]
+    database.run("INSERT INTO predictions VALUES (?, 1)", [(t.timestamp(),) for t in instants])
+    with database.store(columns={"actual": None}, timestamps="seconds") as store:
+        for n, instant in enumerate(instants):
+            assert store.counts(Window(instant, None)).rows == len(instants) - n
+            assert store.counts(Window(None, instant)).rows == n
