@@ -28,7 +28,7 @@ from retraind.errors import RetraindError
 
 LOOK_SECONDS = 0.2
 START_SECONDS = 60.0
-DRAIN_SECONDS = 30.0
+DRAIN_SECONDS = 20.0
 
 
 def play(directory: Path | None, clock: Clock | None = None) -> int:
