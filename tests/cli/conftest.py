@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import sqlite3
 import subprocess
@@ -33,10 +34,10 @@ models:
       volume: {{type: volume, rows: 40, labelled: true}}
       stale: {{type: interval, every: 7d}}
     policy: {{cooldown: 6h}}
-    training: {{trainer: {{sklearn: sklearn.linear_model.LogisticRegression}}}}
+    training: {{trainer: {{command: [{python}]}}}}
   fraud:
     predictions: {{url: "sqlite:///monitoring.db", columns: {{features: [distance]}}}}
-    training: {{trainer: {{sklearn: sklearn.linear_model.LogisticRegression}}}}
+    training: {{trainer: {{command: [{python}]}}}}
 broker: "{broker}"
 """
 
@@ -59,6 +60,7 @@ class Project:
     """One folder with a configuration and a small predictions store."""
 
     folder: Path
+    empty_ledger: Path  # copied: to build one from migrations takes longer than most tests
     ledger: Ledger = field(init=False)
 
     def __post_init__(self) -> None:
@@ -73,10 +75,12 @@ class Project:
                 [((start + timedelta(minutes=n)).isoformat(), float(n), n % 2, n % 2) for n in range(50)],
             )
         store.close()
+        (self.folder / "state").mkdir()
+        shutil.copyfile(self.empty_ledger, self.folder / "state" / "ledger.db")
         self.ledger = Ledger.open(f"sqlite:///{self.folder}/state/ledger.db")
 
     def configure(self, broker: str = "embedded", text: str | None = None) -> None:
-        content = text if text is not None else CONFIGURATION.format(broker=broker)
+        content = text if text is not None else CONFIGURATION.format(broker=broker, python=sys.executable)
         (self.folder / "retraind.yaml").write_text(content)
 
     def __call__(self, *arguments: str, env: dict[str, str] | None = None) -> Answer:
@@ -173,11 +177,18 @@ class Project:
         )
 
 
+@pytest.fixture(scope="session")
+def empty_ledger(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("ledger") / "ledger.db"
+    Ledger.open(f"sqlite:///{path}").close()
+    return path
+
+
 @pytest.fixture
-def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Project]:
+def project(tmp_path: Path, empty_ledger: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Project]:
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("RETRAIND_CONFIG", raising=False)
-    made = Project(tmp_path)
+    made = Project(tmp_path, empty_ledger)
     yield made
     made.ledger.close()
 

@@ -21,6 +21,15 @@ models:
 LOGISTIC = "{sklearn: sklearn.linear_model.LogisticRegression}"
 PROGRAM = f"{{command: [{sys.executable}]}}"  # found in no time, where an import of scikit-learn takes seconds
 
+ESTIMATORS = """
+class Linear:
+    def __init__(self, slope=1):
+        self.slope = slope
+    def fit(self, rows, target): ...
+    def predict(self, rows): ...
+def score(): ...
+"""
+
 
 def configure(project, trainer=PROGRAM, more="", **replaced):
     text = BASE.format(trainer=trainer, more=more)
@@ -119,13 +128,10 @@ def test_a_store_password_is_never_shown(project):
 @pytest.mark.parametrize(
     ("trainer", "sentence"),
     [
-        ("{sklearn: sklearn.linear_model.LogisticRegresion}", "(did you mean 'LogisticRegression'?)"),
-        ("{sklearn: sklearn.linear_modl.LogisticRegression}", "'sklearn.linear_modl' cannot be imported"),
-        ("{sklearn: sklearn.metrics.accuracy_score}", "is not an estimator, as it has no fit and predict"),
-        (
-            "{sklearn: sklearn.linear_model.LogisticRegression, params: {max_iters: 5}}",
-            "(did you mean 'max_iter'?)",
-        ),
+        ("{sklearn: estimators.Linea}", "'estimators' has no 'Linea' (did you mean 'Linear'?)"),
+        ("{sklearn: estimatrs.Linear}", "'estimatrs' cannot be imported"),
+        ("{sklearn: estimators.score}", "is not an estimator, as it has no fit and predict"),
+        ("{sklearn: estimators.Linear, params: {slopes: 5}}", "(did you mean 'slope'?)"),
         ("{function: 'train.py:train'}", "train.py cannot be imported"),
         ("{function: 'mine.py:trane'}", "mine.py has no function 'trane' (did you mean 'train'?)"),
         ("{function: 'mine.py:train', params: {epoch: 3}}", "does not take that (got an unexpected keyword"),
@@ -140,6 +146,7 @@ def test_a_store_password_is_never_shown(project):
 )
 def test_a_trainer_that_cannot_train_is_a_problem(project, trainer, sentence):
     (project.folder / "mine.py").write_text("def train(data, target, epochs=3):\n    pass\n")
+    (project.folder / "estimators.py").write_text(ESTIMATORS)
     (project.folder / "broken.py").write_text("1 / 0\n")
     (project.folder / "exits.py").write_text("import os\nos._exit(137)\n")
     configure(project, trainer)
