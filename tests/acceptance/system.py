@@ -154,11 +154,12 @@ def kill_tree(pid: int, number: int = signal.SIGKILL) -> None:
 
 
 def children_of(pid: int, argument: str) -> list[psutil.Process]:
-    """The descendants that were started with this very argument."""
+    """The descendants that were started with this very argument; the guards before them do not count."""
     found = []
     for child in psutil.Process(pid).children(recursive=True):
         try:
-            if argument in child.cmdline():
+            command = child.cmdline()
+            if argument in command and not any(part.endswith("/guard.py") for part in command):
                 found.append(child)
         except psutil.NoSuchProcess:
             continue
