@@ -12,6 +12,7 @@ from typing import Annotated, Any, TypeVar
 import typer
 from typer.core import TyperGroup
 
+from daemon.cli.output import tell_aside
 from retraind.errors import ConfigurationError, RetraindError
 
 Verb = TypeVar("Verb", bound=Callable[..., None])
@@ -105,10 +106,8 @@ class Root(TyperGroup):
 
     def _end(self, ctx: Any, message: str, code: int) -> typer.Exit:
         if ctx.meta.get(_DEBUG):
-            traceback.print_exc(file=sys.stderr)
-        from retraind.redaction import redact
-
-        typer.echo(f"retraind: {redact(message)}", err=True)
+            tell_aside(traceback.format_exc().rstrip())
+        tell_aside(f"retraind: {message}")
         return typer.Exit(code)
 
 

@@ -13,17 +13,25 @@ from typing import Any
 
 import typer
 
+from retraind.redaction import KeepsSecrets, redact, redact_data
+
 GAP = "  "
+_hidden: list[KeepsSecrets | None] = [None]  # of the one configuration that a call loads
+
+
+def hide(settings: KeepsSecrets | None) -> None:
+    """From now on the secrets of `settings` are hidden in whatever is written."""
+    _hidden[0] = settings
 
 
 def say(text: str = "") -> None:
     """A line of the result."""
-    typer.echo(text)
+    typer.echo(redact(text, _hidden[0]))
 
 
 def tell_aside(text: str) -> None:
     """A line for the person that is no part of the result."""
-    typer.echo(text, err=True)
+    typer.echo(redact(text, _hidden[0]), err=True)
 
 
 def on_terminal() -> bool:
@@ -33,7 +41,8 @@ def on_terminal() -> bool:
 
 def show_json(report: Any) -> None:
     """`report` (a dataclass, or a list of them) as JSON: instants as RFC 3339, NaN as null."""
-    typer.echo(json.dumps(plain_data(report), indent=2, ensure_ascii=False, allow_nan=False))
+    data = redact_data(plain_data(report), _hidden[0])
+    typer.echo(json.dumps(data, indent=2, ensure_ascii=False, allow_nan=False))
 
 
 def plain_data(report: Any) -> Any:
@@ -51,7 +60,7 @@ def show_table(headers: Sequence[str], rows: Sequence[Sequence[str]], indent: st
         _draw(headers, rows, indent)
         return
     for line in aligned([headers, *rows]):
-        typer.echo(indent + line)
+        say(indent + line)
 
 
 def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
@@ -72,7 +81,7 @@ def _draw(headers: Sequence[str], rows: Sequence[Sequence[str]], indent: str) ->
         last = number == len(headers) - 1
         table.add_column(Text(header), no_wrap=not last, overflow="fold" if last else "ellipsis")
     for row in rows:
-        table.add_row(*(Text(cell, style=_STYLES.get(cell, "")) for cell in row))
+        table.add_row(*(Text(redact(cell, _hidden[0]), style=_STYLES.get(cell, "")) for cell in row))
     Console(highlight=False).print(Padding(table, (0, 0, 0, len(indent))))
 
 
@@ -92,7 +101,7 @@ _STYLES = {
 
 def heading(text: str) -> None:
     """A line that begins a part of the result: bold on a terminal."""
-    typer.secho(text, bold=True)
+    typer.secho(redact(text, _hidden[0]), bold=True)
 
 
 def now() -> datetime:

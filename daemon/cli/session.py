@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from daemon.cli import output
 from retraind.errors import ConfigurationError, LedgerError
 
 if TYPE_CHECKING:
@@ -66,9 +67,13 @@ def known_model(settings: "Settings", model: str) -> None:
 
 def load_settings(config: Path | None) -> "Settings":
     """The configuration that `--config`, RETRAIND_CONFIG or ./retraind.yaml names. Raises ConfigurationError."""
+    from daemon.cli.asides import log_as_asides
     from retraind.config.loading import find_configuration, load
 
-    return load(find_configuration(config, os.environ), os.environ)
+    settings = load(find_configuration(config, os.environ), os.environ)
+    output.hide(settings)
+    log_as_asides()
+    return settings
 
 
 @contextmanager

@@ -290,3 +290,20 @@ def test_a_stage_that_runs_is_what_is_waited_for(project):
         work.begin_stage(transaction, held, Stage.TRAIN)
     report = project("status", "--json").json
     assert report["models"][0]["open_job"]["stage"] == "train"
+
+
+def test_a_log_that_cannot_be_written_is_told_aside_and_keeps_json_clean(project):
+    (project.folder / "state" / "audit.jsonl").mkdir()
+    answer = project("pause", "delays", "--json")
+    assert (answer.code, answer.json["changed"]) == (0, True)
+    assert answer.err.startswith(f"retraind: the audit log {project.folder}/state/audit.jsonl cannot be written")
+
+
+def test_a_secret_of_the_configuration_is_hidden_wherever_it_turns_up(project):
+    text = (project.folder / "retraind.yaml").read_text()
+    project.configure(text=text + "alerts: [{url: 'json://hunter2hunter@localhost', on: [failed]}]\n")
+    job = project.closed(JobState.FAILED, error="could not post to json://hunter2hunter@localhost")
+    for call in (["show", job], ["show", job, "--json"], ["jobs"], ["jobs", "--json"], ["audit", "tail"]):
+        answer = project(*call)
+        assert "could not post to json://***" in answer.out
+        assert "hunter2hunter" not in answer.out
