@@ -40,7 +40,7 @@ def trigger(
     from retraind.ledger import jobs
 
     with session(config) as opened:
-        job, fresh = _request(opened, opened.known(model), reason or f"asked for by {actor()}", force=force)
+        job, fresh = _request(opened, opened.known(model), reason or "no reason given", force=force)
         if not as_json:
             output.say(_answer(job, fresh=fresh, force=force))
         announced = _announce(lambda queue: queue.announce(job.id, actor()), opened) if fresh else True
@@ -154,7 +154,7 @@ def rollback(
     with session(config) as opened:
         opened.known(model)
         with opened.ledger.write(actor()) as transaction:
-            old, new = models.rollback(transaction, model, reason or f"asked for by {actor()}")
+            old, new = models.rollback(transaction, model, reason or "no reason given")
         if not as_json:
             output.say(f"{model} goes back from version {old.version} to version {new.version}")
         announced = _announce(lambda queue: queue.converge(model), opened)

@@ -30,7 +30,8 @@ def show_jobs(reports: Sequence[JobReport]) -> None:
 
 
 def _why(job: JobReport) -> str:
-    return f"{job.reason.rstrip('.')}; {job.error}" if job.error else job.reason
+    asked = job.reason if job.actor == "daemon" else f"{job.actor}: {job.reason}"
+    return f"{asked.rstrip('.')}; {job.error}" if job.error else asked
 
 
 def show_job(report: JobInFullReport) -> None:

@@ -31,6 +31,12 @@ def test_a_job_in_the_list_tells_its_state_its_version_and_why(project):
     assert lines[1].endswith("because; accuracy 0.6 is below 0.85")
 
 
+def test_a_job_that_a_person_asked_for_names_the_person(project):
+    with project.ledger.write("user:ann") as transaction:
+        jobs.request(transaction, "delays", reason="new schedule")
+    assert project("jobs").out.splitlines()[1].endswith("user:ann: new schedule")
+
+
 def test_jobs_of_an_unknown_model_are_a_wrong_call_with_the_nearest_name(project):
     answer = project("jobs", "delay")
     assert answer.code == 2
