@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -16,7 +16,14 @@ from retraind.store.session import bound
 from retraind.store.source import Source, within
 from triggers.evidence import RowsRequest
 
-INSTANT = "instant"
+_INSTANT = "instant"
+
+
+class Chunk(NamedTuple):
+    """Rows with the columns asked for, and the instants of the same rows beside them."""
+
+    instants: pa.Array
+    table: pa.Table
 
 
 @dataclass(frozen=True)
@@ -32,8 +39,8 @@ class Reading:
     def schema(self) -> pa.Schema:
         return pa.schema([(name, ARROW_TYPES[self.kinds[name]]) for name in self.fields])
 
-    def oldest_first(self, batch_rows: int) -> Iterator[pa.Table]:
-        """Chunks in the order of raw time, with the column INSTANT before the fields.
+    def oldest_first(self, batch_rows: int) -> Iterator[Chunk]:
+        """Chunks in the order of raw time.
 
         The next chunk begins at the time that the last one ended with, whose rows are read again
         instead of kept: a limit may have cut through rows of one time. Where all of a chunk has one
@@ -44,7 +51,7 @@ class Reading:
         raw = self.rows.time.raw
         order = [raw, *([self.rows.key] if self.rows.key is not None else [])]
         while True:
-            found = self._read(self._statement().where(*self.conditions, *later).order_by(*order).limit(limit), limit)
+            found = self._read(self._statement().where(*self.conditions, *later).order_by(*order).limit(limit))
             if found.num_rows < limit:
                 if found.num_rows:
                     yield self._finished(found)
@@ -57,16 +64,16 @@ class Reading:
             yield self._finished(found.slice(0, whole))
             later, limit = [raw >= bound(end.as_py())], batch_rows
 
-    def newest(self, last: int) -> pa.Table:
-        """The newest `last` rows, oldest first, with the column INSTANT before the fields."""
+    def newest(self, last: int) -> Chunk:
+        """The newest `last` rows, oldest first."""
         conditions = [*self.conditions, *beginning(self.rows, list(self.conditions), last)]
         statement = self._statement().where(*conditions).order_by(*newest_first(self.rows)).limit(last)
-        found = self._read(statement, last)
+        found = self._read(statement)
         return self._finished(found.take(pa.array(range(found.num_rows - 1, -1, -1), pa.int64())))
 
     def _statement(self) -> Select[Any]:
         backend, shape = self.rows.backend, self.rows.shape
-        columns = [self.rows.time.raw.label("raw"), self.rows.time.instant.label(INSTANT)]
+        columns = [self.rows.time.raw.label("raw"), self.rows.time.instant.label(_INSTANT)]
         odd = []
         for place, field, kind in self._stored():
             value = backend.value(shape, field)
@@ -76,33 +83,34 @@ class Reading:
         return select(*columns, *([or_(*odd).label("odd")] if odd else []))
 
     def _stored(self) -> list[tuple[int, Field, Kind]]:
-        """The fields that stand in the table, with their place in the answer; time is read as INSTANT."""
+        """The fields that stand in the table, with their place in the answer; time is read as the instant."""
         return [
             (place, field, self.kinds[name])
             for place, (name, field) in enumerate(self.fields.items())
             if field is not None and name != "timestamp"
         ]
 
-    def _read(self, statement: Select[Any], limit: int) -> pa.Table:
-        return self.rows.backend.session.read(statement, expect_rows=limit)
+    def _read(self, statement: Select[Any]) -> pa.Table:
+        return self.rows.backend.session.read(statement)
 
-    def _finished(self, found: pa.Table) -> pa.Table:
+    def _finished(self, found: pa.Table) -> Chunk:
         """The columns by name and of their types. Raises StoreError for a value that does not fit."""
-        instants = found[INSTANT].combine_chunks()
+        instants = found[_INSTANT].combine_chunks()
         if instants.null_count:
             self.rows.refuse_unreadable(found["raw"].filter(pc.is_null(instants))[0].as_py())
         if "odd" in found.column_names and pc.any(found["odd"]).as_py():
             self._refuse_odd()
-        columns = {INSTANT: instants.cast(ARROW_TYPES[Kind.TIME])}
+        instants = instants.cast(ARROW_TYPES[Kind.TIME])
+        columns = {}
         for place, (name, field) in enumerate(self.fields.items()):
             if name == "timestamp":
-                columns[name] = columns[INSTANT]
+                columns[name] = instants
             elif field is None:
                 columns[name] = pa.nulls(found.num_rows, ARROW_TYPES[self.kinds[name]])
             else:
                 values = found[f"c{place}"].combine_chunks()
                 columns[name] = converted(values, self.kinds[name], self._where(field))
-        return pa.table(list(columns.values()), names=list(columns))
+        return Chunk(instants, pa.table(list(columns.values()), names=list(columns)))
 
     def _refuse_odd(self) -> None:
         """Finds the value that `misfits` saw. Raises StoreError."""

@@ -33,7 +33,23 @@ class PostgresSession(Session):
         super().__init__(_shown(self._url), timeout_seconds)
 
     def _connect(self) -> Any:
-        return adbc_driver_postgresql.dbapi.connect(_conninfo(self._url, self.timeout_seconds), autocommit=True)
+        connection = adbc_driver_postgresql.dbapi.connect(_conninfo(self._url, self.timeout_seconds), autocommit=True)
+        try:
+            self._refuse_unless_read_only(connection)
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+    def _refuse_unless_read_only(self, connection: Any) -> None:
+        """A pooler may have swallowed the settings."""
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT current_setting('default_transaction_read_only')")
+            if cursor.fetchone()[0] != "on":
+                raise StoreError(
+                    f"{self.name} did not make the session read-only: something between (a pooler?) dropped the "
+                    "connection's options; connect to the server itself, or let the pooler pass options on"
+                )
 
     def _lost(self, error: Exception) -> bool:
         if not isinstance(error, adbc_driver_manager.Error):
@@ -73,6 +89,7 @@ _REFUSALS = (
     "permission denied",
     "no password supplied",
     "invalid",
+    "unsupported",  # options, by a pooler
 )
 
 

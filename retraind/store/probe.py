@@ -2,6 +2,8 @@
 
 from collections.abc import Iterator
 
+import pyarrow as pa
+
 from retraind.config.predictions import JsonFeatures, Predictions
 from retraind.errors import StoreError
 from retraind.store.backend import Backend, leads
@@ -51,33 +53,32 @@ def _roles(settings: Predictions) -> tuple[str, ...]:
 
 
 def _of_values(rows: Source) -> Iterator[Problem]:
-    """Reads the newest rows as a trigger would, column by column, so that each gets its say."""
+    """Reads the newest rows as a trigger would; where that fails column by column, so that each gets its say."""
     settings = rows.settings
-    mixed = False
-    for name in (*_roles(settings), *settings.columns.feature_names):
-        try:
-            newest = reading(rows, RowsRequest(Window(None, None), (name,), last=_SAMPLE_ROWS))
-            found = newest.newest(_SAMPLE_ROWS)
-        except StoreError as error:
-            yield Problem(str(error))
-            mixed = True
-            continue
-        if found.num_rows == 0 and settings.only:
-            only = ", ".join(f"{column} = {value!r}" for column, value in settings.only.items())
-            yield Problem(f"{rows.shape.name} has no row with {only}; see predictions: {{only: ...}}", fatal=False)
-            return
-    if not mixed:
+    names = (*_roles(settings), *settings.columns.feature_names)
+    try:
+        found = _newest(rows, names)
+    except StoreError:
+        for name in names:
+            try:
+                _newest(rows, (name,))
+            except StoreError as error:
+                yield Problem(str(error))
+        return
+    if found.num_rows == 0 and settings.only:
+        only = ", ".join(f"{column} = {value!r}" for column, value in settings.only.items())
+        yield Problem(f"{rows.shape.name} has no row with {only}; see predictions: {{only: ...}}", fatal=False)
+    if found["actual"].null_count < found.num_rows:
         yield from _labels_that_never_meet(rows)
 
 
+def _newest(rows: Source, names: tuple[str, ...]) -> pa.Table:
+    return reading(rows, RowsRequest(Window(None, None), names, last=_SAMPLE_ROWS)).newest(_SAMPLE_ROWS).table
+
+
 def _labels_that_never_meet(rows: Source) -> Iterator[Problem]:
-    if rows.settings.columns.actual is None:
-        return
-    asked = reading(rows, RowsRequest(Window(None, None), ("prediction", "actual")))
-    kinds = asked.kinds
-    if (kinds["prediction"] is Kind.TEXT) != (kinds["actual"] is Kind.TEXT) and any(
-        chunk["actual"].null_count < chunk.num_rows for chunk in (asked.newest(_SAMPLE_ROWS),)
-    ):
+    kinds = reading(rows, RowsRequest(Window(None, None), ("prediction", "actual"))).kinds
+    if (kinds["prediction"] is Kind.TEXT) != (kinds["actual"] is Kind.TEXT):
         yield Problem(
             f"{rows.shape.name}: predictions are {kinds['prediction'].value} and actuals {kinds['actual'].value}, "
             "and classes are compared as text; see that both are written alike",

@@ -13,7 +13,7 @@ from sqlalchemy import ColumnElement, case, func, null, select
 from retraind.config.predictions import Predictions
 from retraind.errors import StoreError
 from retraind.store.backend import Backend
-from retraind.store.chunks import INSTANT, reading
+from retraind.store.chunks import reading
 from retraind.store.columns import ARROW_TYPES, Kind, TableShape, field_of, fixed_kinds
 from retraind.store.contract import BATCH_ROWS, Problem
 from retraind.store.probe import probe
@@ -63,8 +63,8 @@ class TableReader:
             chunks = [asked.newest(request.last)] if request.last is not None else list(asked.oldest_first(BATCH_ROWS))
             if not chunks:
                 return asked.schema.empty_table()
-            table = pa.concat_tables(chunks)
-            return _in_order(table).drop_columns(INSTANT)
+            table = pa.concat_tables([chunk.table for chunk in chunks])
+            return _in_order(table, pa.concat_arrays([chunk.instants for chunk in chunks]))
 
     def batches(self, request: RowsRequest, batch_rows: int = BATCH_ROWS) -> Iterator[pa.RecordBatch]:
         with self._source() as rows:
@@ -72,10 +72,10 @@ class TableReader:
                 return
             asked = reading(rows, request)
             if request.last is not None:
-                yield from asked.newest(request.last).drop_columns(INSTANT).to_batches(batch_rows)
+                yield from asked.newest(request.last).table.to_batches(batch_rows)
                 return
             for chunk in asked.oldest_first(batch_rows):
-                yield from chunk.drop_columns(INSTANT).to_batches()
+                yield from chunk.table.to_batches()
 
     def change_token(self) -> str:
         return self._backend.change_token(self.settings)
@@ -140,9 +140,8 @@ class TableReader:
         return pa.schema(types).empty_table()
 
 
-def _in_order(table: pa.Table) -> pa.Table:
+def _in_order(table: pa.Table, instants: pa.Array) -> pa.Table:
     """Oldest first; rows of one instant stay as they are."""
-    instants = table[INSTANT].combine_chunks()
     if len(instants) < 2 or pc.all(pc.less_equal(instants[:-1], instants[1:])).as_py():
         return table
     return table.take(pc.sort_indices(instants))

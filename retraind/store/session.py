@@ -7,10 +7,10 @@ second) drop each other's POSIX file locks (https://sqlite.org/howtocorrupt.html
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from datetime import date, datetime
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 import adbc_driver_manager
 import pyarrow as pa
@@ -48,6 +48,7 @@ class Session(ABC):
     """A connection that is made when first needed and made again when lost."""
 
     dialect: Dialect
+    options: ClassVar[Mapping[str, str]] = {}  # the driver's, for every statement
 
     def __init__(self, name: str, timeout_seconds: float) -> None:
         self.name = name
@@ -56,17 +57,13 @@ class Session(ABC):
         self._connection: Any = None
         self._connections = 0
 
-    def read(self, statement: ClauseElement, expect_rows: int | None = None) -> pa.Table:
-        """The rows of `statement`. `expect_rows` is the most rows it can have, where that is known and large.
+    def read(self, statement: ClauseElement) -> pa.Table:
+        """The rows of `statement`. Raises StoreError."""
+        return self.read_sql(*self.compiled(statement))
 
-        Raises StoreError.
-        """
-        sql, values = self.compiled(statement)
-        return self.read_sql(sql, values, expect_rows)
-
-    def read_sql(self, sql: str, values: Sequence[Any], expect_rows: int | None = None) -> pa.Table:
+    def read_sql(self, sql: str, values: Sequence[Any]) -> pa.Table:
         """The rows of a statement in the database's own SQL. Raises StoreError."""
-        return self._in_lane(lambda: self._connected(lambda: self._fetch(sql, values, expect_rows)))
+        return self._in_lane(lambda: self._connected(lambda: self._fetch(sql, values)))
 
     def row(self, statement: ClauseElement) -> tuple[Any, ...]:
         """The first row of `statement`, which always has one. Raises StoreError."""
@@ -99,10 +96,6 @@ class Session(ABC):
     def _lost(self, error: Exception) -> bool:  # noqa: ARG002 - part of the contract
         """Whether `error` says that the connection is gone."""
         return False
-
-    def _options(self, expect_rows: int | None) -> dict[str, str]:  # noqa: ARG002 - part of the contract
-        """The driver's options for a statement."""
-        return {}
 
     def _values(self, values: Sequence[Any]) -> list[Any]:
         """Bound values as the driver takes them."""
@@ -140,11 +133,10 @@ class Session(ABC):
         except ConnectionLost:
             raise StoreBusy(f"{self.name} was replaced while it was being opened; the next look tries again") from None
 
-    def _fetch(self, sql: str, values: Sequence[Any], expect_rows: int | None) -> pa.Table:
+    def _fetch(self, sql: str, values: Sequence[Any]) -> pa.Table:
         with self._connection.cursor() as cursor:
-            options = self._options(expect_rows)
-            if options:
-                cursor.adbc_statement.set_options(**options)
+            if self.options:
+                cursor.adbc_statement.set_options(**self.options)
             cursor.execute(sql, self._values(values) or None)
             return cursor.fetch_arrow_table()
 

@@ -11,7 +11,6 @@ import pyarrow as pa
 from retraind.errors import StoreError
 from retraind.store.opening import open_backend
 
-_MOST_ROWS = 1 << 30  # SQLite's driver types a column by its first batch: so the first is the only one
 _TIMEOUT_SECONDS = 600.0
 _PARAMETER = re.compile(
     r"""'(?:[^']|'')*' | "(?:[^"]|"")*" | --[^\n]* | /\*.*?\*/ | \$(?P<tag>\w*)\$.*?\$(?P=tag)\$ | ::
@@ -46,7 +45,7 @@ def read_sql(
         return "?" if marks == "?" else f"${len(values)}"
 
     try:
-        return _plain(backend.session.read_sql(_PARAMETER.sub(placed, sql), values, expect_rows=_MOST_ROWS))
+        return _plain(backend.session.read_sql(_PARAMETER.sub(placed, sql), values))
     finally:
         backend.session.close()
 

@@ -2,9 +2,9 @@
 
 import math
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import adbc_driver_sqlite.dbapi
 import pyarrow as pa
@@ -14,7 +14,6 @@ from retraind.errors import StoreBusy, StoreError
 from retraind.store.session import DRIVER_ERRORS, ConnectionLost, Session
 
 _LOCK_SECONDS = 5.0
-_FEW_ROWS = 4096
 _WAL_HEADER = (2, 2)  # bytes 18 and 19 of the file: https://sqlite.org/fileformat.html, 1.3.3
 
 
@@ -27,6 +26,8 @@ class SqliteSession(Session):
     """
 
     dialect = sqlite.dialect(paramstyle="qmark")
+    # The driver fixes a column's type by the first batch and fails where a later one differs: so there is only one.
+    options: ClassVar[Mapping[str, str]] = {"adbc.sqlite.query.batch_rows": str(1 << 30)}
 
     def __init__(self, url: str, timeout_seconds: float) -> None:
         self.path = _path(url)
@@ -79,10 +80,6 @@ class SqliteSession(Session):
         if self.path.is_dir():
             raise StoreError(f"{self.path} is a directory; name the SQLite file in predictions: {{url: ...}}")
         return found.st_dev, found.st_ino
-
-    def _options(self, expect_rows: int | None) -> dict[str, str]:
-        # The driver fixes a column's type from the first batch and fails where a later one differs.
-        return {"adbc.sqlite.query.batch_rows": str(max(expect_rows or 0, _FEW_ROWS))}
 
     def _values(self, values: Sequence[Any]) -> list[Any]:
         return [int(value) if isinstance(value, bool) else value for value in values]

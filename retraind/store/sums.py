@@ -10,7 +10,6 @@ from retraind.store.source import Source, within
 from triggers.evidence import TallyRequest
 from triggers.metrics import ErrorSums, Tally
 
-_MANY_PAIRS = 65_536
 _ZERO: ColumnElement[int] = literal_column("0")
 
 
@@ -24,9 +23,7 @@ def tally(rows: Source, request: TallyRequest) -> Tally:
 def _classes(rows: Source, request: TallyRequest) -> Tally:
     judged = _judged(rows, request, [_class(rows, name).label(name) for name in ("prediction", "actual")])
     pair = (judged.c.prediction, judged.c.actual)
-    found = rows.backend.session.read(
-        select(*pair, func.count(), func.max(judged.c.unreadable)).group_by(*pair), expect_rows=_MANY_PAIRS
-    )
+    found = rows.backend.session.read(select(*pair, func.count(), func.max(judged.c.unreadable)).group_by(*pair))
     predictions, actuals, counts, unreadable = (column.to_pylist() for column in found.columns)
     rows.refuse_unreadable(next((raw for raw in unreadable if raw is not None), None))
     return Tally.of_pairs(zip(predictions, actuals, counts, strict=True))

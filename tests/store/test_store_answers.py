@@ -123,18 +123,24 @@ FEATURES: list[tuple[str, str, list[Any], list[Any], pa.DataType]] = [
 ]
 
 
-@pytest.mark.parametrize(("in_sqlite", "in_postgres", "written", "read", "expected"), FEATURES)
-def test_features_keep_one_type_in_every_batch(
-    database: Database, in_sqlite: str, in_postgres: str, written: list[Any], read: list[Any], expected: pa.DataType
-) -> None:
-    time, declared = database.of_both("TEXT", "timestamptz"), database.of_both(in_sqlite, in_postgres)
-    database.run(f"CREATE TABLE predictions (timestamp {time}, prediction INTEGER, actual INTEGER, f {declared})")
-    rows = [(t, 1, 1, value) for t, value in zip(times(database, 3), written, strict=True)]
-    database.run("INSERT INTO predictions VALUES (?, ?, ?, ?)", rows)
-    with database.store(columns={"features": ["f"]}) as store:
-        batches = list(store.batches(RowsRequest(ALWAYS, ("f",)), batch_rows=1))
-        assert [batch.schema.field("f").type for batch in batches] == [expected] * 3
-        assert store.rows(RowsRequest(ALWAYS, ("f",)))["f"].to_pylist() == read
+def test_features_keep_one_type_in_every_batch(database: Database) -> None:
+    """One column for each case of FEATURES, read row by row."""
+    declared = [database.of_both(case[0], case[1]) for case in FEATURES]
+    names = tuple(f"f{n}" for n in range(len(FEATURES)))
+    columns = ", ".join(f"{name} {kind}" for name, kind in zip(names, declared, strict=True))
+    time = database.of_both("TEXT", "timestamptz")
+    database.run(f"CREATE TABLE predictions (timestamp {time}, prediction INTEGER, actual INTEGER, {columns})")
+    rows = [
+        (t, *values)
+        for t, values in zip(times(database, 3), zip(*(case[2] for case in FEATURES), strict=True), strict=True)
+    ]
+    database.run(f"INSERT INTO predictions VALUES (?, 1, 1{', ?' * len(names)})", rows)
+    with database.store(columns={"features": names}) as store:
+        batches = list(store.batches(RowsRequest(ALWAYS, names), batch_rows=1))
+        expected = pa.schema([(name, case[4]) for name, case in zip(names, FEATURES, strict=True)])
+        assert [batch.schema for batch in batches] == [expected] * 3
+        read = store.rows(RowsRequest(ALWAYS, names))
+        assert [read[name].to_pylist() for name in names] == [case[3] for case in FEATURES]
 
 
 def test_times_of_postgres_are_features_too(database: Database) -> None:
@@ -293,7 +299,7 @@ def test_text_that_is_no_json_is_said_to_be_so(database: Database) -> None:
 
 def test_no_name_in_the_configuration_becomes_sql(database: Database) -> None:
     time = database.of_both("TEXT", "timestamptz")
-    names = [f"{role} {HOSTILE}" for role in ("t", "p", "a", "f", "m %s :x ? {}")]
+    names = [f"{role} {HOSTILE}" for role in ("t %(x)s", "p $1 %", "a", "f", "m %s :x ? {}")]
     quoted = [_quoted(name) for name in names]
     table = f"table {HOSTILE}"
     database.run("CREATE TABLE x (y INTEGER)")
@@ -358,3 +364,13 @@ def test_a_table_may_be_named_with_its_schema(database: Database, name: str) -> 
 def _quoted(name: str) -> str:
     escaped = name.replace('"', '""')
     return f'"{escaped}"'
+
+
+@pytest.mark.parametrize("name", ["instant", "raw", "odd", "c0", "count"])
+def test_a_feature_may_be_called_anything(database: Database, name: str) -> None:
+    time = database.of_both("TEXT", "timestamptz")
+    database.run(f"CREATE TABLE predictions (timestamp {time}, prediction INTEGER, actual INTEGER, {name} REAL)")
+    database.run("INSERT INTO predictions VALUES (?, 1, 1, 0.5)", [(t,) for t in times(database, 3)])
+    with database.store(columns={"features": [name]}) as store:
+        expected = {name: [0.5] * 3, "prediction": [1] * 3}
+        assert store.rows(RowsRequest(ALWAYS, (name, "prediction"))).to_pydict() == expected

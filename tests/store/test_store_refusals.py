@@ -1,8 +1,11 @@
 """A store that cannot answer says so in one sentence: what, where and how to mend it. Nothing is ever written."""
 
 import os
+import select
 import shutil
 import signal
+import socket
+import struct
 import subprocess
 import sys
 import tempfile
@@ -277,6 +280,51 @@ def test_nothing_in_a_postgres_store_can_be_written(postgres_database: Database)
         "TimeZone": "UTC",
     }
     assert postgres_database.run("SELECT count(*) FROM predictions") == [(1,)]
+
+
+def test_a_session_that_a_pooler_left_able_to_write_is_refused(postgres_database: Database) -> None:
+    postgres_database.plain_table([(START, 1, 1)])
+    port = int(postgres_database.url.split(":")[-1].split("/")[0])
+    with _pooler_without_options(port) as pooled:
+        database = Database("postgres", postgres_database.url.replace(f":{port}/", f":{pooled}/"))
+        assert "did not make the session read-only" in refusal(database)
+
+
+@contextmanager
+def _pooler_without_options(port: int) -> Iterator[int]:
+    """Passes everything on but the connection's options, as a pooler told to ignore them does. Gives its own port."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def serve() -> None:
+            while True:
+                try:
+                    client, _ = listener.accept()
+                except OSError:
+                    return  # the listener is closed: the test is over
+                with client, socket.create_connection(("127.0.0.1", port)) as server:
+                    client.recv(8)  # a request for TLS, answered with no
+                    client.sendall(b"N")
+                    words = client.recv(65_536)[8:].split(b"\0")
+                    place = words.index(b"options")
+                    startup = b"\0".join(words[:place] + words[place + 2 :])
+                    server.sendall(struct.pack("!ii", len(startup) + 8, 196_608) + startup)
+                    _pass_on(client, server)
+
+        thread = threading.Thread(target=serve, daemon=True)
+        thread.start()
+        yield int(listener.getsockname()[1])
+        listener.shutdown(socket.SHUT_RDWR)
+    thread.join(5)
+
+
+def _pass_on(client: socket.socket, server: socket.socket) -> None:
+    """Until one side hangs up."""
+    while True:
+        for ready in select.select([client, server], [], [])[0]:
+            data = ready.recv(65_536)
+            if not data:
+                return
+            (server if ready is client else client).sendall(data)
 
 
 def test_a_role_that_may_only_select_suffices(postgres_database: Database) -> None:
