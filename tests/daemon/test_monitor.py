@@ -158,17 +158,21 @@ def test_a_look_that_raises_what_nobody_foresaw_keeps_no_other_trigger_from_bein
     scene: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made = scene({"odd": {"first": OFTEN, "second": OFTEN}, "other": {"often": OFTEN}})
-    commit, raised = looking.commit, []
+    commit = looking.commit
+    victim: list[str] = []  # whichever comes first in a round
+    raised: list[float] = []
 
     def broken(ledger: Ledger, look: looking.Look, *arguments: Any, **options: Any) -> Any:
-        if (look.model, look.trigger_name) == ("odd", "first"):
+        if look.model == "odd" and look.trigger_name in (victim or [look.trigger_name]):
+            victim[:] = [look.trigger_name]
             raised.append(time.monotonic())
             raise RuntimeError("nobody foresaw this")
         return commit(ledger, look, *arguments, **options)
 
     monkeypatch.setattr(looking, "commit", broken)
     with made.watched():
-        assert made.looked_again("odd", "second")
+        assert until(lambda: victim)
+        assert made.looked_again("odd", "second" if victim == ["first"] else "first")
         assert made.looked_again("other", "often")
         assert until(lambda: len(raised) >= 2)
     assert raised[1] - raised[0] >= 0.5  # not again and again
