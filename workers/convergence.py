@@ -5,6 +5,7 @@ workers at once (a lease in the ledger lets one act per model), and however ofte
 the right version already are not touched.
 """
 
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from workers.session import Session
 from workers.targets import DeployableVersion, DeployTarget, Means, describe, open_target
 
 _log = structlog.get_logger(__name__)
+_WAIT_SECONDS = 0.5  # between looks whether another worker's convergence has ended
 _MOST_TURNS = 5  # a ledger that changes more often while targets follow is left to the next message
 
 
@@ -39,16 +41,19 @@ def converge(
 ) -> dict[str, str]:
     """Returns each target's name with the version it now shows.
 
-    With `repairing` a target that showed another version than the one it was last known to show is
-    told of as an event. Raises TransientFailure while another worker converges the model,
-    Interrupted when asked to stop, and what a target raises after all others were tried.
+    While another worker converges the model, a deployment waits for it; with `repairing` it is left to
+    that worker, by a TransientFailure. With `repairing` a target that showed another version than the
+    one it was last known to show is told of as an event. Raises Interrupted when asked to stop, and
+    what a target raises after all others were tried.
     """
     lease = session.settings.lease
     name = f"converge:{model}"
-    with session.ledger.write(session.name) as transaction:
-        token = leases.acquire(transaction, name, session.name, lease.length)
-    if token is None:
-        raise TransientFailure(f"another worker is converging the targets of {model}")
+    while (token := _acquire(session, name)) is None:
+        if repairing:
+            raise TransientFailure(f"another worker is converging the targets of {model}")
+        if reason := should_stop():
+            raise Interrupted(reason)
+        time.sleep(_WAIT_SECONDS)
     line = Lifeline(
         lambda: _renew(session, name, token),
         session.clock,
@@ -60,6 +65,11 @@ def converge(
             return _Convergence(session, model, repairing).follow(lambda: line.reason() or should_stop())
     finally:
         _release(session, name, token)
+
+
+def _acquire(session: Session, name: str) -> int | None:
+    with session.ledger.write(session.name) as transaction:
+        return leases.acquire(transaction, name, session.name, session.settings.lease.length)
 
 
 def _renew(session: Session, name: str, token: int) -> None:

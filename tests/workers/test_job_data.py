@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 from driving import MODEL, START, Project
 
+from retraind.config.policy import Breaker
 from retraind.ledger import jobs
 from retraind.ledger.rows import Job
 from retraind.states import JobState, Stage
@@ -187,6 +188,17 @@ def test_a_fixed_holdout_leaves_every_row_of_the_window_to_train_on(project: Pro
     directory = project.directory(job.id)
     assert pq.read_metadata(directory.train).num_rows == 216
     assert pq.read_metadata(directory.holdout).num_rows == 45
+
+
+def test_another_fixed_holdout_is_other_data(project: Project) -> None:
+    holdout = project.folder / "judge.parquet"
+    pq.write_table(rows(project).slice(0, 50), holdout)
+    first = checked(project, training={"holdout": {"file": "judge.parquet"}})
+    pq.write_table(rows(project).slice(0, 60), holdout)
+    with project.session.ledger.write("user:bob") as transaction:
+        jobs.cancel(transaction, first.id, Breaker(), "make room")
+    second = checked(project, training={"holdout": {"file": "judge.parquet"}})
+    assert first.data_hash != second.data_hash
 
 
 def test_features_in_a_json_column_are_trained_on_like_columns(project: Project) -> None:

@@ -12,7 +12,7 @@ from driving import BEFORE_REGISTER, MODEL, History, Project, history, until
 from daemon.reconciler import Reconciler
 from retraind.audit import AuditLog
 from retraind.errors import Conflict
-from retraind.ledger import jobs, models, trail
+from retraind.ledger import jobs, leases, models, trail
 from retraind.states import JobState, Stage
 
 
@@ -252,6 +252,27 @@ def test_a_rollback_restores_the_version_before_in_every_target_and_a_second_goe
     with pytest.raises(Conflict, match="no earlier version"):
         roll_back(project)
     assert [data["version"] for data in project.events("model.rolled_back")] == ["2", "1"]
+
+
+def test_a_deployment_waits_for_another_workers_convergence_and_spends_no_attempt(past: History) -> None:
+    project = past.at("second judged")
+    ledger = project.session.ledger
+    with ledger.write("worker:other") as transaction:
+        token = leases.acquire(transaction, f"converge:{MODEL}", "worker:other", timedelta(hours=1))
+
+    def release() -> None:
+        with ledger.write("worker:other") as transaction:
+            leases.release(transaction, f"converge:{MODEL}", token or 0)
+
+    timer = threading.Timer(1.5, release)
+    timer.start()
+    with ledger.read() as connection:
+        job = jobs.latest(connection, MODEL, 1)[0].id
+    project.advance(job, Stage.REGISTER, Stage.DEPLOY)
+    timer.join()
+    assert project.job(job).state == JobState.DEPLOYED
+    assert project.attempts(job, Stage.DEPLOY) == 1
+    assert project.events("stage.failed", job) == []
 
 
 def test_an_alias_or_a_link_that_a_stranger_changed_is_mended_and_told(past: History) -> None:

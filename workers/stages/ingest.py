@@ -1,5 +1,6 @@
 """`ingest`: resolves the window and materialises it, once per job; every later stage and attempt reuses the files."""
 
+import hashlib
 import json
 import math
 from datetime import datetime, timedelta
@@ -68,6 +69,14 @@ def _recorded(directory: JobDirectory) -> dict[str, Any] | None:
     return record if found == [record[name] for name in ("rows", "train_rows", "holdout_rows")] else None
 
 
+def _data_hash(table: pa.Table, holdout: pa.Table, training: Training) -> str:
+    """What tells this data from other data: the window's rows and, where it is a file's, the holdout's."""
+    rows = content_hash(table)
+    if training.holdout.file is None:
+        return rows
+    return hashlib.sha256(f"{rows} {content_hash(holdout)}".encode()).hexdigest()
+
+
 def _materialise(context: StageContext, directory: JobDirectory) -> dict[str, Any]:
     rows = read_window(context.model, context.job.requested_at)
     if rows.table.num_rows == 0:
@@ -86,7 +95,7 @@ def _materialise(context: StageContext, directory: JobDirectory) -> dict[str, An
         "time": rows.time,
         "window_start": rows.window.start.isoformat() if rows.window.start else None,
         "window_end": rows.window.end.isoformat() if rows.window.end else None,
-        "data_hash": content_hash(table),
+        "data_hash": _data_hash(table, holdout, context.model.training),
     }
     write_json(directory.ingested, record)
     return record
