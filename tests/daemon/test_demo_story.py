@@ -13,6 +13,7 @@ from daemon.demo.audit import AuditReader, Event, deployed_versions, open_jobs
 from daemon.demo.flights import CATEGORIES, FEATURES
 from daemon.demo.pace import PLAY_BEGINS, Pace
 from daemon.demo.place import Place
+from daemon.demo.play import DRAIN_SECONDS, LAST_CHANCE_SECONDS, patience
 from daemon.demo.predictions import PredictionsTable
 from daemon.demo.report import deployments, show
 from daemon.demo.story import TOLD, Teller, Tone
@@ -106,6 +107,12 @@ def test_a_job_is_open_until_it_is_closed() -> None:
     assert open_jobs(YEAR[:3]) == {FIRST}
     assert open_jobs(YEAR) == set()
     assert deployed_versions(YEAR) == ["1"]
+
+
+def test_an_open_job_is_waited_for_and_longest_while_nothing_was_retrained_yet() -> None:
+    assert patience(YEAR) == 0
+    assert patience(YEAR[:-1]) == LAST_CHANCE_SECONDS
+    assert patience([*YEAR[:-1], event(81, "model.deployed", "another", version="2")]) == DRAIN_SECONDS
 
 
 # --- figures, from a real table
