@@ -1,7 +1,9 @@
 """Fixtures that every area shares: a real PostgreSQL and a real Valkey, started once per test process."""
 
+import time
 import uuid
 from collections.abc import Iterator
+from typing import Any
 
 import psycopg
 import pytest
@@ -17,15 +19,40 @@ def postgres() -> Iterator[PostgresServer]:
         yield server
 
 
+@pytest.fixture(scope="session")
+def _used_databases() -> list[str]:
+    """Databases of earlier tests, emptied: to rename one takes a tenth of the time that a new one takes."""
+    return []
+
+
 @pytest.fixture
-def postgres_url(postgres: PostgresServer) -> Iterator[str]:
-    """`postgresql+psycopg://...` of a fresh, empty database, dropped after the test."""
+def postgres_url(postgres: PostgresServer, _used_databases: list[str]) -> Iterator[str]:
+    """`postgresql+psycopg://...` of a fresh, empty database of a name never used before."""
     name = f"test_{uuid.uuid4().hex}"
     with psycopg.connect(postgres.conninfo("postgres"), autocommit=True) as connection:
-        create = sql.SQL("CREATE DATABASE {} TEMPLATE template0 STRATEGY FILE_COPY")  # half the time of WAL_LOG
-        connection.execute(create.format(sql.Identifier(name)))
-        yield postgres.url(name)
-        connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+        if _used_databases:
+            rename = sql.SQL("ALTER DATABASE {} RENAME TO {}")
+            connection.execute(rename.format(sql.Identifier(_used_databases.pop()), sql.Identifier(name)))
+        else:
+            create = sql.SQL("CREATE DATABASE {} TEMPLATE template0 STRATEGY FILE_COPY")
+            connection.execute(create.format(sql.Identifier(name)))
+    yield postgres.url(name)
+    with psycopg.connect(postgres.conninfo(name), autocommit=True) as connection:
+        _hang_up_others(connection)
+        for (schema,) in connection.execute(
+            "SELECT nspname FROM pg_namespace WHERE nspname NOT LIKE 'pg\\_%' AND nspname <> 'information_schema'"
+        ).fetchall():
+            connection.execute(sql.SQL("DROP SCHEMA {} CASCADE").format(sql.Identifier(schema)))
+        connection.execute("CREATE SCHEMA public")
+        connection.execute("GRANT USAGE ON SCHEMA public TO PUBLIC")
+    _used_databases.append(name)
+
+
+def _hang_up_others(connection: psycopg.Connection[tuple[Any, ...]]) -> None:
+    """Ends what a test left connected, and waits until it has: a database in use cannot be renamed."""
+    others = "FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
+    while connection.execute(f"SELECT count(pg_terminate_backend(pid)) {others}").fetchone() != (0,):
+        time.sleep(0.005)  # the server's own clock runs here
 
 
 @pytest.fixture(scope="session")

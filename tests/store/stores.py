@@ -33,6 +33,7 @@ class Database:
         """Runs a statement, once for each of `rows` where they are given; `?` marks a value."""
         if self.kind == "sqlite":
             with closing(sqlite3.connect(self.path)) as connection, connection:
+                connection.execute("PRAGMA synchronous=OFF")
                 if rows is None:
                     return connection.execute(sql).fetchall()
                 connection.executemany(sql, list(rows))
