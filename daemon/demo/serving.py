@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     Score = Callable[[pd.DataFrame], NDArray[np.float64]]
 
-TICK_SECONDS = 0.15
+TICK_SECONDS = 0.25
 NO_MODEL = "none"
 # US airlines were 15 minutes late or more on about every fifth flight of the years before (Bureau of
 # Transportation Statistics): what one would say without a model.
