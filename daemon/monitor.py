@@ -246,8 +246,10 @@ class Monitor:
         """What an answer from the store hangs on: its change token, and which version is deployed, trained until when.
 
         Each trigger remembers its own, because they are looked at at different times. None where no
-        trigger needs it or the store does not answer.
+        trigger needs it, where rows come of age by time alone, or the store does not answer.
         """
+        if watched.model.predictions.label_delay is not None:
+            return None
         if not any(watched.model.triggers[name].wakes_on_rows for name in trigger_names):
             return None
         features = watched.model.predictions.columns.feature_names

@@ -1,5 +1,6 @@
 """Time in a SQLite table: ISO 8601 text or epoch numbers, turned into microseconds since 1970 by SQLite itself."""
 
+from abc import abstractmethod
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -29,9 +30,9 @@ class SqliteTime(TimeColumn):
             return [func.coalesce(self.instant, bound(start)) >= bound(start)]
         return [func.coalesce(self.instant, bound(last)) <= bound(last)] if last is not None else []
 
+    @abstractmethod
     def _near(self, window: Window) -> list[ColumnElement[bool]]:
         """Conditions on the raw value, for an index to use, that leave out no row of the window."""
-        raise NotImplementedError
 
     @property
     def unreadable(self) -> ColumnElement[Any]:

@@ -39,14 +39,14 @@ class SetClock:
 
 
 class Scene:
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, predictions: str = 'url: "sqlite:///monitoring.db"') -> None:
         self.store = folder / "monitoring.db"
         with sqlite3.connect(self.store) as connection:
             connection.execute(
                 "CREATE TABLE predictions (timestamp TEXT, prediction INTEGER, actual INTEGER, version TEXT)"
             )
         connection.close()
-        (folder / "retraind.yaml").write_text(CONFIGURATION)
+        (folder / "retraind.yaml").write_text(CONFIGURATION.replace('url: "sqlite:///monitoring.db"', predictions))
         settings = load(folder / "retraind.yaml", os.environ)
         self.clock = SetClock()
         self.ledger = Ledger.open(settings.ledger_url, self.clock)
@@ -114,3 +114,15 @@ def test_after_a_deployment_the_same_rows_are_judged_anew(scene):
     scene.round("decay")
     assert scene.record("decay").decision != "nothing new in the store"
     assert "0 labelled rows since version 2 was deployed" in scene.record("decay").sentence
+
+
+def test_rows_that_only_come_of_age_are_judged_though_nothing_new_was_written(tmp_path):
+    scene = Scene(tmp_path, 'url: "sqlite:///monitoring.db", label_delay: 1h')
+    scene.add_rows(10)
+    scene.round("decay")
+    assert scene.record("decay").outcome == "insufficient"
+    scene.clock.instant += timedelta(hours=1)
+    scene.round("decay")
+    assert "10 labelled rows" in scene.record("decay").sentence
+    scene.monitor._watched["delays"].reader.close()
+    scene.ledger.close()
