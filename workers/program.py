@@ -1,6 +1,7 @@
 """Runs one program of `workers/runner` in the user's interpreter, and reads its answer."""
 
 import json
+import os
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -13,6 +14,8 @@ from workers.job_directory import JobDirectory
 from workers.process import Command, Finished, Limits, ShouldStop, failure, never, run
 
 RUNNER = Path(__file__).with_name("runner")
+# Threads that wait for work sleep: spinning, they take the cores from the rest of the machine. A user's setting stays.
+PASSIVE_THREADS = {"OMP_WAIT_POLICY": os.environ.get("OMP_WAIT_POLICY", "PASSIVE")}
 # Children talk to nobody: MLflow's own telemetry is off, and its tracking server is the worker's business.
 QUIET_MLFLOW = {"MLFLOW_DISABLE_TELEMETRY": "true", "DO_NOT_TRACK": "true"}
 
@@ -36,7 +39,7 @@ class Surroundings:
             arguments=arguments,
             log=self.directory.log(log),
             record=self.directory.group,
-            environment={**self.environment, **QUIET_MLFLOW, **environment},
+            environment={**PASSIVE_THREADS, **self.environment, **QUIET_MLFLOW, **environment},
             directory=self.project,
         )
 
