@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from clocks import SetClock
 from sqlalchemy import select
 
 from daemon import looking
@@ -17,19 +18,6 @@ from retraind.states import JobState
 from triggers.verdict import Outcome
 
 START = datetime(2026, 3, 1, 12, tzinfo=UTC)
-
-
-class SetClock:
-    """Stands still until moved."""
-
-    def __init__(self) -> None:
-        self.instant = START
-
-    def now(self) -> datetime:
-        return self.instant
-
-    def monotonic(self) -> float:
-        return self.instant.timestamp()
 
 
 class Scene:

@@ -1,9 +1,10 @@
 """The reconciler re-drives what was left: lost messages, expired approvals, firings that waited."""
 
 import os
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 import pytest
+from clocks import SetClock
 from sqlalchemy import select
 
 from daemon.reconciler import Reconciler
@@ -13,19 +14,6 @@ from retraind.ledger import Ledger, jobs, looks, tables, work
 from retraind.queue import Queue
 from retraind.states import JobState
 from triggers.verdict import Outcome, Verdict
-
-
-class SetClock:
-    """Stands still until moved."""
-
-    def __init__(self) -> None:
-        self.instant = datetime(2026, 3, 1, 12, tzinfo=UTC)
-
-    def now(self) -> datetime:
-        return self.instant
-
-    def monotonic(self) -> float:
-        return self.instant.timestamp()
 
 
 class Scene:

@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from clocks import SetClock
 
 from daemon.monitor import Monitor
 from retraind.config.loading import load
@@ -23,19 +24,6 @@ models:
       decay: {type: performance, metric: accuracy, below: 0.5, window: 7d, min_labels: 3, look_every: 1m}
     training: {trainer: {sklearn: sklearn.linear_model.LogisticRegression}}
 """
-
-
-class SetClock:
-    """Stands still until moved."""
-
-    def __init__(self) -> None:
-        self.instant = START
-
-    def now(self) -> datetime:
-        return self.instant
-
-    def monotonic(self) -> float:
-        return self.instant.timestamp()
 
 
 class Scene:

@@ -1,28 +1,13 @@
 """A ledger on either database, with a clock that moves only when told."""
 
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from clocks import SetClock
 
 from retraind.ledger import Ledger
-
-
-class SetClock:
-    """Stands still until moved."""
-
-    def __init__(self, start: datetime) -> None:
-        self.instant = start
-
-    def now(self) -> datetime:
-        return self.instant
-
-    def monotonic(self) -> float:
-        return self.instant.timestamp()
-
-    def move(self, **delta: float) -> None:
-        self.instant += timedelta(**delta)
 
 
 @pytest.fixture
