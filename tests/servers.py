@@ -147,6 +147,7 @@ def _becomes_ready(process: subprocess.Popen[bytes], answers: Callable[[int], bo
     deadline = time.monotonic() + _READY_SECONDS
     while time.monotonic() < deadline and process.poll() is None:
         if answers(port):
+            time.sleep(0.2)  # another process's server may have answered: ours, refused the port, ends within that time
             return process.poll() is None
         time.sleep(0.02)
     return False
