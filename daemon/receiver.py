@@ -8,6 +8,7 @@ import logging
 import re
 from typing import Any
 
+from retraind import faults
 from retraind.alerts import Message, receiver_name
 from retraind.errors import AlertUndelivered, ConfigurationError
 from retraind.redaction import redact_values
@@ -40,7 +41,8 @@ class Receiver:
         Raises AlertUndelivered when it is refused or not answered, ConfigurationError as `open`.
         """
         self.open()
-        result = self._service.notify(title=message.title, body=message.body, notify_type=str(message.tone))
+        with faults.around("alert"):
+            result = self._service.notify(title=message.title, body=message.body, notify_type=str(message.tone))
         if not result:
             said = "; ".join(entry.message.strip().rstrip(".") for entry in result.logs())
             raise AlertUndelivered(

@@ -4,6 +4,8 @@ import time
 from datetime import UTC, datetime
 from typing import Protocol
 
+from retraind import faults
+
 
 class Clock(Protocol):
     def now(self) -> datetime:
@@ -17,7 +19,7 @@ class SystemClock:
     """The machine's own clocks."""
 
     def now(self) -> datetime:
-        return datetime.now(UTC)
+        return faults.stepped(datetime.now(UTC))
 
     def monotonic(self) -> float:
         return time.monotonic()

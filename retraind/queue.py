@@ -6,6 +6,7 @@ daemon's reconciler publishes again.
 
 from typing import Any
 
+from retraind import faults
 from retraind.broker import broker_url, must_answer
 from retraind.config.settings import Settings
 from retraind.errors import BrokerUnreachable
@@ -103,6 +104,7 @@ class Queue:
 
         must_answer(broker_url(self.settings))
         try:
-            self._app.send_task(task, args=[argument], queue=queue, retry=False)
+            with faults.around(f"publish.{task}"):
+                self._app.send_task(task, args=[argument], queue=queue, retry=False)
         except (OSError, KombuError) as error:
             raise BrokerUnreachable(f"the broker took no message ({error}); see that it runs") from error

@@ -15,6 +15,7 @@ from datetime import timedelta
 
 import structlog
 
+from retraind import faults
 from retraind.config.policy import Approval, Policy
 from retraind.errors import (
     BrokerUnreachable,
@@ -125,13 +126,16 @@ def _attempt(session: Session, held: Claim, stage: Stage, line: Lifeline) -> Sta
         attempt = work.begin_stage(transaction, held, stage)
     try:
         _may_go_on(session, held, stage, attempt)
-        result = RUN[stage](_context(session, held, attempt, line))
+        with faults.around(f"stage.{stage}"):
+            result = RUN[stage](_context(session, held, attempt, line))
     except LeaseLost:
         raise
     except (StageError, Interrupted) as error:
         outcome: StageResult | RetraindError = error
     except RetraindError as error:
         outcome = TransientFailure(str(error))
+    except OSError as error:  # a disk that is full or a connection that broke is another time whole again
+        outcome = TransientFailure(f"{stage} was stopped by the machine: {error}")
     except Exception as error:  # noqa: BLE001  # the boundary of a stage: a person must look at what a library raises
         _log.exception("stage_raised", job=held.job.id, stage=str(stage))
         outcome = UnknownFailure(f"{stage} raised {type(error).__name__}: {error}")

@@ -13,6 +13,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from retraind import faults
+
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
@@ -23,7 +25,8 @@ def replacing(path: Path) -> Iterator[Path]:
         yield temporary
         for written in [temporary, *temporary.rglob("*")]:
             flush(written)
-        temporary.replace(path)
+        with faults.around("durable.replace"):
+            temporary.replace(path)
         flush(path.parent)
     finally:
         remove(temporary)
@@ -49,7 +52,8 @@ def point(link: Path, target: str) -> None:
     temporary = link.with_name(f".{link.name}.{uuid.uuid4().hex}.tmp")
     try:
         temporary.symlink_to(target)
-        temporary.replace(link)
+        with faults.around("durable.link"):
+            temporary.replace(link)
         flush(link.parent)
     finally:
         temporary.unlink(missing_ok=True)
@@ -66,7 +70,8 @@ def flush(path: Path) -> None:
 
 def remove(path: Path) -> None:
     """Removes a file, a link or a whole directory; one that does not exist is no error."""
-    if path.is_dir() and not path.is_symlink():
-        shutil.rmtree(path)
-    else:
-        path.unlink(missing_ok=True)
+    with faults.around("durable.remove"):
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)

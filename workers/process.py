@@ -21,6 +21,7 @@ from typing import IO
 
 import psutil
 
+from retraind import faults
 from retraind.errors import BudgetExceeded, Interrupted, StageError, TransientFailure, UnknownFailure
 from retraind.guarded import ASK, KILL, Guarded
 from triggers.quantities import format_duration, format_size
@@ -86,7 +87,8 @@ def run(command: Command, limits: Limits, should_stop: ShouldStop = never) -> Fi
         start = log.tell()
         group = _Group.start(command, limits, log)
         try:
-            finished = group.watch(command, limits, should_stop, start)
+            with faults.around("child.watch"):
+                finished = group.watch(command, limits, should_stop, start)
         finally:
             group.guarded.close()
             command.record.unlink(missing_ok=True)
@@ -167,13 +169,14 @@ class _Group:
         try:
             # Before the start, so that there is no instant at which a group lives unnamed.
             write_json(command.record, {"token": token, "host": socket.gethostname(), "worker": os.getpid()})
-            guarded = Guarded.start(
-                command.arguments,
-                grace_seconds=limits.grace_seconds,
-                output=log,
-                environment={"PYTHONUNBUFFERED": "1", **command.environment, TOKEN: token},
-                directory=command.directory,
-            )
+            with faults.around("child.start"):
+                guarded = Guarded.start(
+                    command.arguments,
+                    grace_seconds=limits.grace_seconds,
+                    output=log,
+                    environment={"PYTHONUNBUFFERED": "1", **command.environment, TOKEN: token},
+                    directory=command.directory,
+                )
         except OSError as error:
             raise UnknownFailure(f"{_sentence(command.what)} could not be started: {error}.") from error
         return cls(guarded, time.monotonic())

@@ -21,6 +21,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from retraind import faults
 from retraind.errors import RetraindError, TransientFailure, UnknownFailure
 from retraind.redaction import redact
 from workers.durable import replacing
@@ -151,7 +152,9 @@ class Registry:
             to.parent.mkdir(parents=True, exist_ok=True)
             source = self._client.get_model_version(name, version).source
             with TemporaryDirectory(dir=to.parent) as folder, replacing(to) as directory:
-                Path(download_artifacts(source, dst_path=folder, tracking_uri=self.url)).rename(directory)
+                with faults.around("mlflow.download"):
+                    fetched = Path(download_artifacts(source, dst_path=folder, tracking_uri=self.url))
+                fetched.rename(directory)
         return to
 
     @cached_property
@@ -167,7 +170,7 @@ class Registry:
                     self._make_tables()
             client = MlflowClient(tracking_uri=self.url, registry_uri=self.url)
             client.search_experiments(max_results=1)
-            return client
+            return faults.around_calls(client, "mlflow")
 
     @property
     def _is_database(self) -> bool:
@@ -185,7 +188,8 @@ class Registry:
 
         if self.url.startswith("sqlite:///"):
             Path(self.url.removeprefix("sqlite:///").partition("?")[0]).parent.mkdir(parents=True, exist_ok=True)
-        SqlAlchemyStore(self.url, self.artifacts.absolute().as_uri())
+        with faults.around("mlflow.create_store"):
+            SqlAlchemyStore(self.url, self.artifacts.absolute().as_uri())
 
     @contextmanager
     def _answering(self) -> Iterator[None]:

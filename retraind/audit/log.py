@@ -17,6 +17,7 @@ from typing import Any
 
 from sqlalchemy import select
 
+from retraind import faults
 from retraind.audit.segments import closed_name, last_whole_line, segments
 from retraind.errors import AuditUnwritable
 from retraind.ledger import Ledger, tables
@@ -131,7 +132,8 @@ class AuditLog:
             if line != wanted:
                 break
             keep += len(line)
-        os.ftruncate(file, offset + keep)
+        with faults.around("audit.cut"):
+            os.ftruncate(file, offset + keep)
         repaired.append(f"{excess - keep} bytes that are no event were cut from the log's end")
         return keep
 
@@ -141,7 +143,8 @@ class AuditLog:
         return file, _Position(seq, os.fstat(file).st_ino, 0)
 
     def _close_segment(self, seq: int) -> None:
-        self.path.rename(closed_name(self.path, seq))
+        with faults.around("audit.rotate"):
+            self.path.rename(closed_name(self.path, seq))
         _sync_directory(self.path.parent)
 
     def _events_after(self, seq: int) -> list[dict[str, Any]]:
@@ -158,8 +161,9 @@ class AuditLog:
 
     def _note(self, lock: int, position: _Position) -> None:
         note = json.dumps(vars(position)).encode()
-        os.pwrite(lock, note, 0)
-        os.ftruncate(lock, len(note))
+        with faults.around("audit.note"):
+            os.pwrite(lock, note, 0)
+            os.ftruncate(lock, len(note))
 
     def _found(self) -> tuple[int, int]:
         known = [last_whole_line(segment)[0] for segment in self._plain_segments()]
@@ -171,8 +175,11 @@ class AuditLog:
 
 def _write_all(file: int, payload: bytes) -> None:
     os.lseek(file, 0, os.SEEK_END)
-    while payload:
-        payload = payload[os.write(file, payload) :]
+    with faults.around("audit.append"):
+        for part in faults.parts(payload, "audit.append"):
+            rest = part
+            while rest:
+                rest = rest[os.write(file, rest) :]
 
 
 def _sync_directory(directory: Path) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 from sqlalchemy import Connection, Engine, insert, select, update
 from sqlalchemy.exc import DBAPIError, OperationalError
 
+from retraind import faults
 from retraind.clock import Clock, SystemClock
 from retraind.errors import LedgerError
 from retraind.events import EVENTS
@@ -102,12 +103,16 @@ class Ledger:
         Raises LedgerError when the database does not answer; then nothing was committed, or the
         commit's answer was lost and the next look at the ledger tells.
         """
+        where = f"ledger.{faults.caller(1)}" if faults.ARMED else ""
+        faults.point(f"{where}.before")
         with _translated(str(self.engine.url)), self.engine.connect() as plain_connection:
             connection = plain_connection.execution_options(**{WRITE: True})
             with connection.begin():
                 transaction = Transaction(connection, self.clock.now(), actor, self.redact)
                 yield transaction
                 told = transaction.append_events()
+                faults.point(f"{where}.in")
+        faults.point(f"{where}.after")
         if told:
             self.after_commit()
 

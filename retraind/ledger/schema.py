@@ -7,6 +7,7 @@ from pathlib import Path
 
 from sqlalchemy import Engine, inspect, text
 
+from retraind import faults
 from retraind.errors import LedgerError
 
 HEAD = "0001"  # the newest migration
@@ -41,7 +42,8 @@ def _migrate(engine: Engine) -> None:
     config = Config()
     config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
     config.attributes["engine"] = engine
-    command.upgrade(config, "head")
+    with faults.around("ledger.migrate"):
+        command.upgrade(config, "head")
 
 
 @contextmanager

@@ -7,7 +7,6 @@ carries such a file of the same model is ever removed: anything else in the dire
 import json
 import os
 import re
-import shutil
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -104,4 +103,4 @@ class VersionedDirectory:
         ours = [entry for entry in versions.iterdir() if entry != current and self._label(entry) is not None]
         ours.sort(key=lambda entry: (entry / LABEL).stat().st_mtime_ns, reverse=True)
         for entry in ours[self.settings.keep - 1 :]:
-            shutil.rmtree(entry)
+            remove(entry)

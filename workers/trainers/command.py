@@ -8,6 +8,7 @@ every other model.
 import json
 from pathlib import Path
 
+from retraind import faults
 from retraind.config.training import CommandTrainer
 from retraind.errors import UnknownFailure
 from workers.durable import remove
@@ -30,7 +31,8 @@ def train(settings: CommandTrainer, task: TrainingTask) -> Trained:
         )
     with new_model(task) as directory:
         if "MLmodel" in files:
-            made.rename(directory)
+            with faults.around("trainer.made"):
+                made.rename(directory)
             return _trained("mlflow", finished)
         _wrap(settings, task, made, directory)
     remove(made)
