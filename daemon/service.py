@@ -26,6 +26,7 @@ from retraind.ledger import Ledger, Transaction, leases
 from retraind.ledger.leases import LEADER
 from retraind.logs import configure_logging
 from retraind.opening import open_ledger
+from retraind.privacy import refuse_writable
 from retraind.queue import Queue
 
 _log = structlog.get_logger(__name__)
@@ -66,6 +67,7 @@ class Daemon:
         """Takes up the configuration file again; a bad one is refused and the old one stays in force."""
         try:
             fresh = load(self.settings.source_path, os.environ)
+            refuse_writable(fresh)
         except ConfigurationError as error:
             _log.error("reload_refused", error=str(error))
             return

@@ -17,6 +17,7 @@ from retraind.embedded_broker import EmbeddedBroker
 from retraind.guarded import Guarded
 from retraind.locks import only_up
 from retraind.logs import configure_logging
+from retraind.privacy import users_umask
 
 _log = structlog.get_logger(__name__)
 _FIRST_DELAY_SECONDS = 1.0
@@ -49,7 +50,12 @@ class _Child:
             self.process, self.not_before = None, now + self.delay
             self.delay = min(self.delay * 2, _LONGEST_DELAY_SECONDS)
         if self.process is None and now >= self.not_before:
-            self.process = Guarded.start(self.arguments, grace_seconds=_GUARD_GRACE_SECONDS, output=sys.stderr.buffer)
+            self.process = Guarded.start(
+                self.arguments,
+                grace_seconds=_GUARD_GRACE_SECONDS,
+                output=sys.stderr.buffer,
+                umask=users_umask(),  # which it must know, to deploy as the user would
+            )
             self.started = now
             _log.info("started", process=self.name)
 

@@ -41,12 +41,14 @@ class Guarded:
         environment: Mapping[str, str] | None = None,
         directory: Path | None = None,
         keep_open: Sequence[int] = (),
+        umask: int | None = None,
     ) -> "Guarded":
         """Starts `arguments` with nothing on its standard input and both outputs appended to `output`.
 
         `environment` comes on top of this process's own, without what belongs to its supervision.
         `grace_seconds` is the time between asking it to end and killing it. The descriptors of
         `keep_open` stay open in it, so that a lock on one is held as long as anything of it lives.
+        None for `umask` is this process's own.
         Raises OSError when it cannot be started; a program that does not exist ends with exit code 127 instead.
         """
         inherited = {name: value for name, value in os.environ.items() if name not in NOT_INHERITED}
@@ -62,6 +64,7 @@ class Guarded:
                 cwd=directory,
                 start_new_session=True,
                 pass_fds=(readable, *keep_open),
+                umask=-1 if umask is None else umask,
             )
         except OSError:
             os.close(control)

@@ -15,6 +15,7 @@ import psutil
 
 from retraind.config.settings import Settings
 from retraind.errors import Conflict
+from retraind.privacy import PRIVATE_FILE
 
 _POLL_SECONDS = 0.05
 
@@ -39,7 +40,7 @@ class PidLock:
 
         Raises Conflict, which names the holder, when it is held; OSError where the file cannot be made.
         """
-        descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o644)
+        descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT, PRIVATE_FILE)
         deadline = time.monotonic() + wait_seconds
         while True:
             try:

@@ -7,6 +7,7 @@ from retraind.clock import Clock, SystemClock
 from retraind.config.settings import Settings
 from retraind.errors import AuditUnwritable, LedgerError
 from retraind.ledger import Ledger
+from retraind.privacy import refuse_writable
 from retraind.redaction import redact_data
 
 _log = structlog.get_logger(__name__)
@@ -15,8 +16,9 @@ _log = structlog.get_logger(__name__)
 def open_ledger(settings: Settings, clock: Clock | None = None) -> tuple[Ledger, AuditLog]:
     """The ledger, which lets the audit log catch up after each commit, and that log.
 
-    Raises LedgerError or ConfigurationError when the ledger cannot be opened.
+    Raises LedgerError or ConfigurationError when the ledger cannot be opened, or everybody could write to it.
     """
+    refuse_writable(settings)
     ledger = Ledger.open(settings.ledger_url, clock or SystemClock())
     ledger.redact = lambda data: redact_data(data, settings)
     audit = AuditLog(settings.audit.path, ledger, settings.audit.rotate)

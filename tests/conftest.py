@@ -1,5 +1,6 @@
 """Fixtures that every area shares: a real PostgreSQL and a real Valkey, started once per test process."""
 
+import os
 import time
 import uuid
 from collections.abc import Iterator
@@ -10,6 +11,17 @@ import pytest
 import redis
 from psycopg import sql
 from servers import PostgresServer, ValkeyServer, postgres_server, valkey_server
+
+from retraind import privacy
+
+
+@pytest.fixture(autouse=True)
+def _umask() -> Iterator[None]:
+    """A command that runs in the test process makes its files private: the next test begins as a user would."""
+    before = os.umask(0o022)
+    yield
+    os.umask(before)
+    privacy._users_umask.clear()
 
 
 @pytest.fixture(scope="session")

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from retraind import faults
+from retraind.privacy import publish
 
 
 @contextmanager
@@ -40,11 +41,12 @@ def write_json(path: Path, value: Any) -> None:
 
 def copy_directory(source: Path, target: Path, added: Mapping[str, str]) -> None:
     """Makes `target`, which does not exist, a copy of the directory `source` (links are followed) and the files in
-    `added`: their names, and what they say."""
+    `added`: their names, and what they say. Its modes are what the user's umask gives, so that services can read it."""
     with replacing(target) as temporary:
         shutil.copytree(source, temporary)
         for name, text in added.items():
             (temporary / name).write_text(text)
+        publish(temporary)
 
 
 def point(link: Path, target: str) -> None:

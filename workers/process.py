@@ -55,6 +55,7 @@ class Command:
     record: Path  # names the group while it lives
     environment: Mapping[str, str] = field(default_factory=dict)  # on top of the worker's own
     directory: Path | None = None  # the working directory; None: the worker's
+    umask: int | None = None  # None: the worker's, so that what it makes is private
 
 
 @dataclass(frozen=True)
@@ -176,6 +177,7 @@ class _Group:
                     output=log,
                     environment={"PYTHONUNBUFFERED": "1", **command.environment, TOKEN: token},
                     directory=command.directory,
+                    umask=command.umask,
                 )
         except OSError as error:
             raise UnknownFailure(f"{_sentence(command.what)} could not be started: {error}.") from error

@@ -1,16 +1,21 @@
 """Are the directories that retraind writes to writable? Shared by every check that names one."""
 
 import os
+import stat
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from daemon.checks.finding import Finding, either, ok, problem
+from daemon.checks.finding import Finding, Level, either, ok, problem, split, warning
 from retraind.config.settings import Settings
+from retraind.privacy import writable_by_all
 
 
 def check(settings: Settings) -> Iterator[Finding]:
-    """The state directory and the audit log's."""
+    """The state directory and the audit log's, and that nobody else can write to what is kept."""
+    for sentence in writable_by_all(settings):
+        yield split("state", Level.PROBLEM, sentence)
+    yield from _readable(settings)
     yield from either(unwritable("state", settings.state), "state", f"{settings.state} is writable")
     log = settings.audit.path
     if log.is_dir():
@@ -19,6 +24,24 @@ def check(settings: Settings) -> Iterator[Finding]:
         yield problem("audit.path", f"{log} is not writable for this user", "mend its permissions")
     else:
         yield from either(unwritable("audit.path", log.parent), "audit.path", f"{log} is writable")
+
+
+def _readable(settings: Settings) -> Iterator[Finding]:
+    """What an earlier umask left for everybody to read, in a state directory that everybody may enter."""
+    state = settings.state
+    if not state.is_dir() or not state.stat().st_mode & stat.S_IXOTH:
+        return
+    open_ones = [path.name for path in sorted(state.iterdir()) if _readable_by_all(path)]
+    if open_ones:
+        listed = ", ".join(open_ones[:5]) + (", ..." if len(open_ones) > 5 else "")
+        yield warning("state", f"every user can read {listed} in {state}", f"run `chmod -R go-rwx {state}`")
+
+
+def _readable_by_all(path: Path) -> bool:
+    try:
+        return bool(path.stat().st_mode & stat.S_IROTH)
+    except OSError:  # it was removed meanwhile
+        return False
 
 
 def unwritable(what: str, directory: Path) -> Iterator[Finding]:

@@ -8,11 +8,13 @@ import typer
 from daemon.cli import output
 from daemon.cli.command import ConfigOption
 from daemon.cli.session import load_settings, session
+from retraind.privacy import refuse_writable
 
 
 def up(*, config: ConfigOption = None) -> None:
     """All on one machine: embedded broker, a worker, the daemon."""
     settings = load_settings(config)
+    refuse_writable(settings)
     from daemon.up import up as run_all  # what is wrong with the configuration is told before this second passes
 
     raise typer.Exit(run_all(settings))

@@ -69,7 +69,9 @@ def load_settings(config: Path | None) -> "Settings":
     """The configuration that `--config`, RETRAIND_CONFIG or ./retraind.yaml names. Raises ConfigurationError."""
     from daemon.cli.asides import log_as_asides
     from retraind.config.loading import find_configuration, load
+    from retraind.privacy import keep_private
 
+    keep_private()
     settings = load(find_configuration(config, os.environ), os.environ)
     output.hide(settings)
     log_as_asides()

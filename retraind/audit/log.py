@@ -22,6 +22,7 @@ from retraind.audit.segments import closed_name, last_whole_line, segments
 from retraind.errors import AuditUnwritable
 from retraind.ledger import Ledger, tables
 from retraind.ledger.chain import canonical, record_of
+from retraind.privacy import PRIVATE_FILE
 
 _BATCH = 1000
 
@@ -73,7 +74,7 @@ class AuditLog:
     @contextmanager
     def _locked(self) -> Iterator[int]:
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        lock = os.open(self._hint, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        lock = os.open(self._hint, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, PRIVATE_FILE)
         try:
             fcntl.flock(lock, fcntl.LOCK_EX)
             yield lock
@@ -138,7 +139,7 @@ class AuditLog:
         return keep
 
     def _create(self, seq: int) -> tuple[int, _Position]:
-        file = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        file = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, PRIVATE_FILE)
         _sync_directory(self.path.parent)
         return file, _Position(seq, os.fstat(file).st_ino, 0)
 

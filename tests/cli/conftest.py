@@ -75,7 +75,7 @@ class Project:
                 [((start + timedelta(minutes=n)).isoformat(), float(n), n % 2, n % 2) for n in range(50)],
             )
         store.close()
-        (self.folder / "state").mkdir()
+        (self.folder / "state").mkdir(mode=0o700)
         shutil.copyfile(self.empty_ledger, self.folder / "state" / "ledger.db")
         self.ledger = Ledger.open(f"sqlite:///{self.folder}/state/ledger.db")
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from retraind.config.deploy import CommandTarget
+from retraind.privacy import users_umask
 from workers.durable import write_json
 from workers.process import Command, Limits, failure, kill_leftover, run
 from workers.targets.base import DeployableVersion, Means
@@ -28,6 +29,7 @@ class DeployCommand:
             record=self._file("group.json"),
             environment=environment(version),
             directory=self.means.project,
+            umask=users_umask(),
         )
         finished = run(command, Limits(seconds=self.settings.timeout.total_seconds()))
         if finished.exit_code:

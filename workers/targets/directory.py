@@ -14,6 +14,7 @@ from typing import Any
 
 from retraind.config.deploy import DirectoryTarget
 from retraind.errors import TransientFailure, UnknownFailure
+from retraind.privacy import make_public_directory
 from workers.durable import copy_directory, point, remove
 from workers.targets.base import DeployableVersion, Means
 
@@ -54,7 +55,7 @@ class VersionedDirectory:
                 "move it away, or name another directory for this target."
             )
         versions = self._root / "versions"
-        versions.mkdir(parents=True, exist_ok=True)
+        make_public_directory(versions)
         place = self._place(versions, version)
         if not place.exists():
             self._copy(version, place)
