@@ -7,7 +7,8 @@
     ├── FilesUnreadable           watched files cannot be read; the next look will try again
     ├── BrokerUnreachable         the broker does not answer; what waits in the ledger is published later
     ├── AlertUndelivered          an alert's receiver refused it or did not answer; it is tried again
-    ├── LedgerError               the ledger cannot be opened or is of another schema version
+    ├── LedgerError               the ledger does not answer
+    │   └── LedgerNewer           ... to this version: its schema is one for newer ones; waiting mends nothing
     ├── Conflict                  somebody else won, or the state does not allow it (exit 1)
     │   └── LeaseLost             this process's lease was taken: it may commit nothing more
     ├── Interrupted               a stage was asked to stop, and did (cancelled, shutting down, lease lost)
@@ -53,7 +54,11 @@ class AlertUndelivered(RetraindError):
 
 
 class LedgerError(RetraindError):
-    """The ledger cannot be opened or has another schema version."""
+    """The ledger does not answer, or cannot be opened."""
+
+
+class LedgerNewer(LedgerError):
+    """The ledger's schema was made by a newer retraind, for newer ones only."""
 
 
 class Conflict(RetraindError):

@@ -59,6 +59,12 @@ def _postgres(url: Any) -> Engine:
         connect_args={
             "connect_timeout": 5,
             "application_name": "retraind",
-            "options": "-c lock_timeout=30s -c statement_timeout=60s -c idle_in_transaction_session_timeout=60s",
+            # A server that vanished without a word is given up within half a minute.
+            "keepalives_idle": 10,
+            "keepalives_interval": 5,
+            "keepalives_count": 3,
+            "tcp_user_timeout": 30_000,
+            # No transaction here is idle but that of a stopped process, and its locks hold up the others.
+            "options": "-c lock_timeout=30s -c statement_timeout=60s -c idle_in_transaction_session_timeout=15s",
         },
     )

@@ -3,9 +3,10 @@
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, delete, or_, select, update
+from sqlalchemy import Connection, and_, delete, literal, or_, select, update
 
 from retraind.errors import LeaseLost
+from retraind.identity import is_gone
 from retraind.ledger import tables
 from retraind.ledger.ledger import Transaction
 from retraind.ledger.rows import insert_if_absent, upsert
@@ -16,13 +17,22 @@ LEADER = "leader"
 
 
 def acquire(transaction: Transaction, name: str, owner: str, length: timedelta) -> int | None:
-    """Takes the lease, or keeps it. Returns its fencing token, or None while another owner's lease is live."""
+    """Takes the lease. Returns its fencing token, or None while another owner's lease is live.
+
+    One whose owner is known to be gone is taken before it runs out.
+    """
     insert_if_absent(transaction, _leases, {"name": name, "owner": None, "token": 0, "until": None})
+    found = holder(transaction.connection, name)
+    orphaned = found.owner is not None and is_gone(found.owner)
     row = transaction.connection.execute(
         update(_leases)
         .where(
             _leases.c.name == name,
-            or_(_leases.c.owner.is_(None), _leases.c.until <= transaction.now),
+            or_(
+                _leases.c.owner.is_(None),
+                _leases.c.until <= transaction.now,
+                and_(literal(orphaned), _leases.c.owner == found.owner, _leases.c.token == found.token),
+            ),
         )
         .values(owner=owner, token=_leases.c.token + 1, until=transaction.now + length)
         .returning(_leases.c.token)
@@ -53,9 +63,24 @@ def holder(connection: Connection, name: str) -> Any:
     return connection.execute(select(_leases).where(_leases.c.name == name)).one_or_none()
 
 
-def beat(transaction: Transaction, identity: str, kind: str, host: str, pid: int, started_at: datetime) -> None:
-    """Notes that a process is alive."""
-    values = {"kind": kind, "host": host, "pid": pid, "started_at": started_at, "seen_at": transaction.now}
+def beat(
+    transaction: Transaction,
+    identity: str,
+    kind: str,
+    host: str,
+    pid: int,
+    started_at: datetime,
+    broker_absent_since: datetime | None = None,
+) -> None:
+    """Notes that a process is alive, and since when it has had no broker (None: it has one, or needs none)."""
+    values = {
+        "kind": kind,
+        "host": host,
+        "pid": pid,
+        "started_at": started_at,
+        "seen_at": transaction.now,
+        "broker_absent_since": broker_absent_since,
+    }
     upsert(transaction, _processes, {"id": identity}, values)
 
 

@@ -20,6 +20,7 @@ from sqlalchemy import (
 )
 
 from retraind.clock import parse_rfc3339, rfc3339
+from retraind.ledger.chain import GENESIS
 from retraind.states import OPEN_STATES
 
 
@@ -207,6 +208,7 @@ processes = Table(
     Column("pid", Integer, nullable=False),
     Column("started_at", Instant, nullable=False),
     Column("seen_at", Instant, nullable=False),
+    Column("broker_absent_since", Instant),  # since when it has tried to reach the broker and could not
 )
 
 events = Table(
@@ -231,6 +233,8 @@ chain = Table(
     Column("id", Integer, primary_key=True),  # the one row is 1
     Column("seq", Integer, nullable=False),
     Column("hash", String, nullable=False),
+    Column("pruned_seq", Integer, nullable=False, server_default="0"),  # the newest event that is no row any more
+    Column("pruned_hash", String, nullable=False, server_default=GENESIS),
 )
 
 receivers = Table(
@@ -240,4 +244,10 @@ receivers = Table(
     Column("seq", Integer, nullable=False),  # every event up to it was sent or not asked for
     Column("failures", Integer, nullable=False, server_default="0"),
     Column("error", Text),
+)
+
+oldest_schema = Table(  # see retraind.ledger.schema
+    "alembic_version",
+    metadata,
+    Column("version_num", String(32), primary_key=True),
 )

@@ -11,6 +11,7 @@ from typing import Any
 
 from sqlalchemy import Connection, select, update
 
+from retraind import identity
 from retraind.errors import FailureKind, LeaseLost
 from retraind.ledger import tables
 from retraind.ledger.ledger import Transaction
@@ -29,6 +30,11 @@ class Claim:
     owner: str
     token: int
     done: Mapping[Stage, Mapping[str, Any]]
+
+    @property
+    def worker(self) -> str:
+        """The owner's name, for people."""
+        return identity.name_of(self.owner)
 
     @property
     def next(self) -> Stage | None:
@@ -57,10 +63,10 @@ def claim(transaction: Transaction, job_id: str, owner: str, lease: timedelta) -
         return None
     job = Job.of(taken)
     if row.lease_owner is not None:
-        data = {"worker": owner, "lost": row.lease_owner}
+        data = {"worker": identity.name_of(owner), "lost": identity.name_of(row.lease_owner)}
         transaction.event("job.recovered", model=job.model, job=job.id, data=data)
     elif row.state in {JobState.REQUESTED, JobState.QUEUED}:
-        transaction.event("job.started", model=job.model, job=job.id, data={"worker": owner})
+        transaction.event("job.started", model=job.model, job=job.id, data={"worker": identity.name_of(owner)})
     return Claim(job, owner, job.lease_token, done_stages(transaction.connection, job_id))
 
 
@@ -91,7 +97,7 @@ def hold(transaction: Transaction, held: Claim, **values: Any) -> Job:
         .returning(_jobs)
     ).one_or_none()
     if row is None:
-        raise LeaseLost(f"the lease on job {held.job.id} was taken from {held.owner}; it commits nothing more")
+        raise LeaseLost(f"the lease on job {held.job.id} was taken from {held.worker}; it commits nothing more")
     return Job.of(row)
 
 
@@ -102,7 +108,41 @@ def renew(transaction: Transaction, held: Claim, lease: timedelta) -> Job:
 
 def release(transaction: Transaction, held: Claim, **values: Any) -> None:
     """Gives the lease back; the next stage is another message. Raises LeaseLost."""
-    hold(transaction, held, lease_owner=None, lease_until=None, published_at=None, **values)
+    hold(transaction, held, lease_owner=None, lease_until=None, published_at=None, publications=0, **values)
+
+
+def orphans(connection: Connection, now: datetime) -> list[Job]:
+    """Jobs whose lease is live and whose holder is known to be gone: it died on this machine."""
+    query = select(_jobs).where(
+        _jobs.c.state.in_(CLAIMABLE_STATES), _jobs.c.lease_owner.is_not(None), _jobs.c.lease_until > now
+    )
+    return [Job.of(row) for row in connection.execute(query) if identity.is_gone(row.lease_owner)]
+
+
+def end_lease(transaction: Transaction, job: Job) -> bool:
+    """Ends the lease of a dead holder now. Whoever claims the job next is told whom it follows.
+
+    False when the job is not under that very lease any more.
+    """
+    state = JobState.QUEUED if job.state == JobState.RUNNING else job.state
+    ended = transaction.connection.execute(
+        update(_jobs)
+        .where(_jobs.c.id == job.id, _jobs.c.lease_token == job.lease_token, _jobs.c.lease_owner == job.lease_owner)
+        .values(
+            state=state,
+            lease_until=transaction.now,
+            published_at=None,
+            publications=0,
+            updated_at=transaction.now,
+        )
+    ).rowcount
+    if ended:
+        transaction.connection.execute(
+            update(_stages)
+            .where(_stages.c.job == job.id, _stages.c.state == "running")
+            .values(state="interrupted", ended_at=transaction.now)
+        )
+    return ended > 0
 
 
 def begin_stage(transaction: Transaction, held: Claim, stage: Stage) -> int:
@@ -113,14 +153,14 @@ def begin_stage(transaction: Transaction, held: Claim, stage: Stage) -> int:
     values = {
         "state": "running",
         "attempt": attempt,
-        "worker": held.owner,
+        "worker": held.worker,
         "started_at": transaction.now,
         "ended_at": None,
         "result": None,
         "error": None,
     }
     upsert(transaction, _stages, key, values)
-    data = {"stage": stage, "attempt": attempt, "worker": held.owner}
+    data = {"stage": stage, "attempt": attempt, "worker": held.worker}
     transaction.event("stage.started", model=held.job.model, job=held.job.id, data=data)
     return attempt
 

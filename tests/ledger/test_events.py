@@ -3,15 +3,19 @@
 import subprocess
 import sys
 import threading
+from pathlib import Path
 
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
+from alembic.config import Config
 from alembic.migration import MigrationContext
 from sqlalchemy import select, text
 
-from retraind.errors import ConfigurationError, LedgerError
-from retraind.ledger import Ledger, jobs, tables
+from retraind.errors import ConfigurationError, LedgerError, LedgerNewer
+from retraind.ledger import Ledger, jobs, schema, tables
 from retraind.ledger.chain import GENESIS, digest, record_of
+from retraind.ledger.engine import open_engine
 
 
 def rows(ledger: Ledger) -> list[dict]:
@@ -71,7 +75,9 @@ def test_many_writers_at_once_make_one_unbroken_chain(ledger):
 
 def test_schema_and_migrations_agree(ledger):
     with ledger.engine.connect() as connection:
-        context = MigrationContext.configure(connection, opts={"compare_type": False})
+        context = MigrationContext.configure(
+            connection, opts={"compare_type": False, "version_table": "schema_version"}
+        )
         assert compare_metadata(context, tables.metadata) == []
 
 
@@ -88,8 +94,34 @@ def test_processes_that_open_a_new_ledger_at_once_create_it_once(ledger_url):
 def test_a_ledger_of_a_newer_retraind_is_refused(ledger, ledger_url):
     with ledger.write("daemon") as transaction:
         transaction.connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
-    with pytest.raises(LedgerError, match="upgrade retraind"):
+    with pytest.raises(LedgerNewer, match="upgrade retraind"):
         Ledger.open(ledger_url)
+
+
+def test_a_ledger_that_a_newer_retraind_only_added_to_goes_on_being_used(ledger, ledger_url):
+    with ledger.write("daemon") as transaction:
+        transaction.connection.execute(text("UPDATE schema_version SET version_num = '9999'"))
+    Ledger.open(ledger_url).close()
+    with ledger.read() as connection:
+        assert connection.execute(text("SELECT version_num FROM schema_version")).scalar() == "9999"
+
+
+def test_a_ledger_of_the_first_schema_is_brought_forward_once_and_stays_open_to_those_of_the_first(ledger_url):
+    engine = open_engine(ledger_url)
+    config = Config()
+    config.set_main_option("script_location", str(Path(schema.__file__).parent / "migrations"))
+    config.attributes |= {"engine": engine, "version_table": "alembic_version"}
+    command.upgrade(config, "0001")
+    program = f"from retraind.ledger import Ledger; Ledger.open({ledger_url!r}).close()"
+    started = [subprocess.Popen([sys.executable, "-c", program], stderr=subprocess.PIPE) for _ in range(3)]
+    assert [process.communicate()[1] for process in started] == [b"", b"", b""]
+    with engine.connect() as connection:
+        versions = [
+            connection.execute(text(f"SELECT version_num FROM {table}")).scalars().all()
+            for table in ("schema_version", "alembic_version")
+        ]
+    engine.dispose()
+    assert versions == [[schema.HEAD], ["0001"]]
 
 
 def test_a_url_of_another_database_is_refused_in_one_sentence():
