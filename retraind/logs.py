@@ -27,7 +27,9 @@ _LEAST = {
     "alembic": logging.WARNING,
     "amqp": logging.WARNING,
     "apprise": logging.WARNING,
+    "celery.app.trace": logging.WARNING,  # a line a message, of which anybody may send many
     "asyncio": logging.WARNING,
+    "celery.worker.strategy": logging.WARNING,
     "kombu": logging.WARNING,
     "mlflow": logging.WARNING,
     "sqlalchemy": logging.WARNING,

@@ -4,13 +4,19 @@ A message is only a wake-up: it carries an id and no state, may be lost, doubled
 whoever receives it asks the ledger what there is to do.
 """
 
+import re
+
 from retraind.states import Stage
 
 PREFIX = "retraind."
 CONVERGE = PREFIX + "converge"
 DEFAULT_QUEUE = "retraind"
+JOB_ID = re.compile(r"[0-9]{6}-[0-9]{6}-[0-9a-f]{6}")  # as retraind.ledger.jobs makes them
 
 
 def stage_task(stage: Stage) -> str:
     """The Celery task that advances a job through `stage`; its one argument is the job's id."""
     return PREFIX + str(stage)
+
+
+TASKS = frozenset({CONVERGE, *(stage_task(stage) for stage in Stage)})

@@ -32,9 +32,10 @@ from retraind.ledger import jobs, models, work
 from retraind.ledger.ledger import Transaction
 from retraind.ledger.work import Claim
 from retraind.redaction import redact
-from retraind.states import JobState, Stage
+from retraind.states import CLAIMABLE_STATES, STAGES, JobState, Stage
 from workers.context import StageContext, StageResult
 from workers.lifeline import Lifeline
+from workers.refusals import refuse
 from workers.session import STOPPING, Session
 from workers.stages import RUN
 from workers.tidying import tidy
@@ -94,8 +95,12 @@ def _claim(session: Session, job_id: str, stage: Stage) -> Claim | None:
     with session.ledger.read() as connection:
         job = jobs.get(connection, job_id)
         done = work.done_stages(connection, job_id)
-    if job is None or stage in done:
-        _log.info("message_ignored", job=job_id, stage=str(stage), reason="unknown job" if job is None else "done")
+    if job is None:
+        refuse("there is no such job")
+        return None
+    # Asked before the claim, which writes: a message that is old, doubled or forged costs one read.
+    if job.state not in CLAIMABLE_STATES or next((each for each in STAGES if each not in done), None) is not stage:
+        _log.debug("message_ignored", job=job_id, stage=str(stage), state=job.state)
         return None
     with session.ledger.write(session.name) as transaction:
         held = work.claim(transaction, job_id, session.name, session.settings.lease.length)

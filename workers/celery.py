@@ -13,9 +13,10 @@ from celery import signals
 from retraind.errors import ConfigurationError
 from retraind.logs import configure_logging
 from retraind.messages import CONVERGE, stage_task
+from retraind.privacy import keep_private, refuse_writable
 from retraind.queue import celery_app
 from retraind.states import Stage
-from workers import presence
+from workers import doorway, presence
 from workers.session import current
 
 
@@ -40,8 +41,10 @@ def _converge(model: object) -> None:
 
 def make_app() -> Any:
     """The application, with its tasks, on the broker of the configuration that the environment names."""
+    keep_private()
     try:
         settings = current().settings
+        refuse_writable(settings)
     except ConfigurationError as error:
         sys.stderr.write(f"retraind: {error}\n")
         raise SystemExit(2) from None
@@ -49,6 +52,7 @@ def make_app() -> Any:
     for stage in Stage:
         application.task(_stage(stage), name=stage_task(stage))
     application.task(_converge, name=CONVERGE)
+    doorway.guard(application)
     return application
 
 

@@ -17,6 +17,7 @@ from retraind.ledger import leases, models, shown
 from retraind.ledger.models import Champions
 from retraind.ledger.rows import Version
 from workers.lifeline import Lifeline
+from workers.refusals import refuse
 from workers.session import Session
 from workers.targets import DeployableVersion, DeployTarget, Means, describe, open_target
 
@@ -28,7 +29,7 @@ _MOST_TURNS = 5  # a ledger that changes more often while targets follow is left
 def converge_if_needed(session: Session, model: str) -> None:
     """What the converge message does: mends what differs, tells of it, and leaves failures to the next message."""
     if model not in session.settings.models:
-        _log.info("message_ignored", model=model, reason="not in this worker's configuration")
+        refuse("there is no such model")
         return
     try:
         converge(session, model, lambda: None, repairing=True)

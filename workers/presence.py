@@ -11,6 +11,7 @@ import structlog
 from retraind import notify
 from retraind.errors import LedgerError
 from retraind.ledger import leases
+from workers import refusals
 from workers.session import STOPPING, Session
 
 _log = structlog.get_logger(__name__)
@@ -65,9 +66,11 @@ def _beat(session: Session) -> None:
         try:
             with session.ledger.write(session.name) as transaction:
                 leases.beat(transaction, session.name, "worker", socket.gethostname(), os.getpid(), started_at)
+                leases.note_refused(transaction, session.name, refusals.total())
                 leases.forget_silent(transaction, transaction.now - timedelta(hours=1))
         except LedgerError as error:
             _log.warning("beat_failed", error=str(error))
+        refusals.tell()
         notify.watchdog()
         if _presence.ended.wait(BEAT_SECONDS):
             return

@@ -20,7 +20,7 @@ from retraind.ledger.rows import Job
 
 @dataclass(frozen=True)
 class ProcessReport:
-    """A daemon or worker that the ledger has heard of."""
+    """A daemon or worker that the ledger has heard of. `refused_messages` counts since a worker started."""
 
     id: str
     kind: str
@@ -29,6 +29,7 @@ class ProcessReport:
     started_at: datetime
     seen_at: datetime
     alive: bool
+    refused_messages: int
 
 
 @dataclass(frozen=True)
@@ -138,7 +139,14 @@ def alive_processes(connection: Connection, settings: Settings, now: datetime) -
     """Every process heard of lately; `alive` when its heartbeat is younger than the length of a lease."""
     return [
         ProcessReport(
-            row.id, row.kind, row.host, row.pid, row.started_at, row.seen_at, now - row.seen_at <= settings.lease.length
+            row.id,
+            row.kind,
+            row.host,
+            row.pid,
+            row.started_at,
+            row.seen_at,
+            now - row.seen_at <= settings.lease.length,
+            row.refused_messages,
         )
         for row in leases.processes(connection)
     ]

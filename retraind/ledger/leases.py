@@ -84,6 +84,13 @@ def beat(
     upsert(transaction, _processes, {"id": identity}, values)
 
 
+def note_refused(transaction: Transaction, identity: str, messages: int) -> None:
+    """Notes how many messages a worker has refused since it started."""
+    transaction.connection.execute(
+        update(_processes).where(_processes.c.id == identity).values(refused_messages=messages)
+    )
+
+
 def gone(transaction: Transaction, identity: str) -> None:
     """Forgets a process that stops in good order."""
     transaction.connection.execute(delete(_processes).where(_processes.c.id == identity))

@@ -72,6 +72,7 @@ class Version(FromRow):
     metrics: Mapping[str, Any] | None
     trained_at: datetime
     registered_at: datetime
+    digest: str | None = None  # of the files, as registered; None: registered before digests were kept
 
 
 @dataclass(frozen=True)

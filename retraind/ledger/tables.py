@@ -165,6 +165,7 @@ versions = Table(
     Column("metrics", _json),
     Column("trained_at", Instant, nullable=False),
     Column("registered_at", Instant, nullable=False),
+    Column("digest", String),  # of the model's files, as registered; NULL where schema 0001 registered it
 )
 
 deployments = Table(
@@ -208,6 +209,7 @@ processes = Table(
     Column("pid", Integer, nullable=False),
     Column("started_at", Instant, nullable=False),
     Column("seen_at", Instant, nullable=False),
+    Column("refused_messages", Integer, nullable=False, server_default="0"),  # a worker's, since it started
     Column("broker_absent_since", Instant),  # since when it has tried to reach the broker and could not
 )
 

@@ -22,6 +22,8 @@ def upgrade() -> None:
     op.add_column("processes", sa.Column("broker_absent_since", sa.String(27), nullable=True))
     op.add_column("chain", sa.Column("pruned_seq", sa.Integer(), server_default="0", nullable=False))
     op.add_column("chain", sa.Column("pruned_hash", sa.String(), server_default=GENESIS, nullable=False))
+    op.add_column("processes", sa.Column("refused_messages", sa.Integer(), server_default="0", nullable=False))
+    op.add_column("versions", sa.Column("digest", sa.String(), nullable=True))
     if not sa.inspect(op.get_bind()).has_table("alembic_version"):
         op.create_table(
             "alembic_version",

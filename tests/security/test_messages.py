@@ -1,0 +1,369 @@
+"""Whoever can write to the broker can wake a job that exists, and nothing else."""
+
+import base64
+import json
+import os
+import pickle
+import signal
+import subprocess
+import sys
+import time
+import uuid
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+import redis
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from retraind.config.loading import load
+from retraind.ledger import Ledger, jobs, leases, trail
+from retraind.messages import CONVERGE, JOB_ID, TASKS, stage_task
+from retraind.queue import celery_app
+from retraind.states import Stage
+from workers.doorway import QUESTIONS, fault_of
+from workers.envelope import MOST_CHARACTERS, is_sound
+
+PLAIN = "application/json"
+JOB = "261121-142500-abcdef"
+
+# --- judged at the door
+
+
+def sent(tmp_path: Path) -> dict[str, Any]:
+    """A message as `retraind.queue` sends it: its headers and its body."""
+    app = celery_app(load(configured(tmp_path, "memory"), {}), publisher=True)
+    message = app.amqp.create_task_message(str(uuid.uuid4()), stage_task(Stage.TRAIN), [JOB], {})
+    return {"headers": dict(message.headers), "body": json.dumps(message.body), "content_type": PLAIN}
+
+
+def configured(folder: Path, broker: str) -> Path:
+    folder.mkdir(exist_ok=True)
+    text = CONFIGURATION.format(broker="embedded" if broker == "memory" else broker, python=sys.executable)
+    (folder / "retraind.yaml").write_text(text)
+    return folder / "retraind.yaml"
+
+
+CONFIGURATION = """
+models:
+  delays:
+    predictions: {{url: "sqlite:///monitoring.db", columns: {{features: [distance]}}}}
+    training: {{trainer: {{command: ["{python}", "-c", "pass"]}}}}
+broker: "{broker}"
+"""
+
+
+@pytest.fixture
+def message(tmp_path: Path) -> dict[str, Any]:
+    return sent(tmp_path / "project")
+
+
+def fault(message: dict[str, Any], **headers: Any) -> str | None:
+    return fault_of({**message["headers"], **headers}, message["body"], message["content_type"], {"delays"})
+
+
+def test_what_the_queue_sends_passes(message: dict[str, Any]) -> None:
+    assert fault(message) is None
+    converge = {**message, "body": json.dumps([["delays"], {}, {"callbacks": None, "chain": None}])}
+    assert fault(converge, task=CONVERGE) is None
+
+
+def test_a_new_job_s_id_has_the_form_that_the_door_asks_for(tmp_path: Path) -> None:
+    ledger = Ledger.open(f"sqlite:///{tmp_path}/ledger.db")
+    with ledger.write("user:ann") as transaction:
+        made = jobs.request(transaction, "delays", reason="to see its id")
+    ledger.close()
+    assert made is not None
+    assert JOB_ID.fullmatch(made)
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"task": "celery.backend_cleanup"},
+        {"task": "celery.chain"},
+        {"task": "retraind.train.other"},
+        {"task": ["retraind.train"]},
+        {"task": None},
+        {"eta": "2030-01-01T00:00:00Z"},
+        {"expires": "2030-01-01T00:00:00Z"},
+        {"retries": 1},
+        {"group": "g"},
+        {"timelimit": [1, 1]},
+        {"shadow": "another name\nin the log"},
+        {"stamps": {"a": "b"}},
+        {"id": ["no", "text"]},
+        {"id": None},
+        {"root_id": {}},
+    ],
+)
+def test_headers_that_would_have_celery_do_more_are_refused(message: dict[str, Any], headers: dict[str, Any]) -> None:
+    assert fault(message, **headers)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        [[JOB, JOB], {}, {}],
+        [[], {}, {}],
+        [[None], {}, {}],
+        [[["261121-142500-abcdef"]], {}, {}],
+        [[{"job": JOB}], {}, {}],
+        [["../../etc/passwd"], {}, {}],
+        [[JOB + "/.."], {}, {}],
+        [[JOB + "\n"], {}, {}],
+        [["x" * 1000], {}, {}],
+        [[JOB], {"job_id": JOB}, {}],
+        [[JOB], {}, {"callbacks": [{"task": "retraind.train", "args": [JOB]}]}],
+        [[JOB], {}, {"errbacks": [{"task": "retraind.train"}]}],
+        [[JOB], {}, {"chain": [{"task": "retraind.train"}]}],
+        [[JOB], {}, {"chord": {"task": "retraind.train"}}],
+        {"args": [JOB]},
+        JOB,
+        None,
+        7,
+    ],
+)
+def test_bodies_that_are_no_wake_up_are_refused(message: dict[str, Any], body: Any) -> None:
+    assert fault({**message, "body": json.dumps(body)})
+
+
+@pytest.mark.parametrize("kind", ["application/x-python-serialize", "application/x-yaml", "text/plain", None])
+def test_only_json_is_read(message: dict[str, Any], kind: str | None) -> None:
+    assert fault({**message, "content_type": kind}) == "it is not JSON"
+
+
+def test_brackets_without_end_are_refused(message: dict[str, Any]) -> None:
+    assert fault({**message, "body": "[" * 200_000})
+
+
+anything = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=30),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=12), inner, max_size=4),
+    max_leaves=12,
+)
+names = st.sampled_from(["task", "id", "eta", "timelimit", "retries", "root_id", "compression", "lang"])
+
+
+@given(
+    headers=anything | st.dictionaries(names, anything | st.sampled_from(sorted(TASKS)), max_size=8),
+    body=anything.map(json.dumps) | st.text() | st.binary() | anything,
+    kind=st.sampled_from([PLAIN, "application/x-yaml"]) | anything,
+)
+@settings(max_examples=500, deadline=None)
+def test_no_message_raises_and_only_wake_ups_pass(headers: Any, body: Any, kind: Any) -> None:
+    passed = fault_of(headers, body, kind, {"delays"}) is None
+    if passed:
+        (argument,) = json.loads(body)[0]
+        assert argument == "delays" or JOB_ID.fullmatch(argument)
+
+
+@given(payload=anything | st.dictionaries(st.sampled_from(["body", "headers", "properties", "content-type"]), anything))
+@settings(max_examples=300, deadline=None)
+def test_no_entry_of_a_queue_raises(payload: Any) -> None:
+    assert is_sound(payload) in {True, False}
+
+
+def test_packed_and_endless_entries_are_not_opened() -> None:
+    good = envelope([[JOB], {}, {}])
+    assert is_sound(good)
+    assert not is_sound({**good, "headers": {**good["headers"], "compression": "application/x-gzip"}})
+    assert not is_sound({**good, "body": "x" * (MOST_CHARACTERS + 1)})
+
+
+# --- forged, against a real worker
+
+
+def envelope(body: Any, task: str = "retraind.train", **headers: Any) -> dict[str, Any]:
+    """An entry of the queue as kombu writes it."""
+    tag = str(uuid.uuid4())
+    return {
+        "body": base64.b64encode(json.dumps(body).encode()).decode(),
+        "content-encoding": "utf-8",
+        "content-type": PLAIN,
+        "headers": {"lang": "py", "task": task, "id": tag, "root_id": tag, "timelimit": [None, None], **headers},
+        "properties": {
+            "correlation_id": tag,
+            "delivery_info": {"exchange": "", "routing_key": "retraind"},
+            "priority": 0,
+            "body_encoding": "base64",
+            "delivery_tag": tag,
+        },
+    }
+
+
+class Forger:
+    """A real worker on a real broker, and somebody else who can write to that broker."""
+
+    def __init__(self, folder: Path, url: str) -> None:
+        self.broker = redis.Redis.from_url(url)
+        self.settings = load(configured(folder, url), {})
+        self.ledger = Ledger.open(self.settings.ledger_url)
+        self.log = folder / "worker.log"
+        with self.log.open("wb") as log:
+            self.worker = subprocess.Popen(
+                [sys.executable, "-m", "daemon.cli", "worker"],
+                cwd=folder,
+                stdout=log,
+                stderr=log,
+                stdin=subprocess.DEVNULL,
+                env={**os.environ, "RETRAIND_CONFIG": str(folder / "retraind.yaml")},
+            )
+        self.wait("the worker's first heartbeat", self.processes)
+
+    def processes(self) -> list[Any]:
+        with self.ledger.read() as connection:
+            return leases.processes(connection)
+
+    def refused(self) -> int:
+        return sum(row.refused_messages for row in self.processes())
+
+    def events(self) -> int:
+        with self.ledger.read() as connection:
+            return trail.head(connection)
+
+    def send(self, *entries: Any) -> None:
+        raw = [entry if isinstance(entry, bytes) else json.dumps(entry).encode() for entry in entries]
+        self.broker.lpush("retraind", *raw)
+
+    def wait(self, what: str, arrived: Any, seconds: float = 60) -> None:
+        end = time.monotonic() + seconds
+        while not arrived():
+            assert self.worker.poll() is None, self.log.read_text()
+            assert time.monotonic() < end, f"no {what}\n{self.log.read_text()[-4000:]}"
+            time.sleep(0.1)
+
+    def stop(self) -> None:
+        self.worker.send_signal(signal.SIGTERM)
+        self.worker.wait(40)
+        self.ledger.close()
+        self.broker.close()
+
+
+@pytest.fixture
+def forger(tmp_path: Path, valkey_url: str) -> Iterator[Forger]:
+    made = Forger(tmp_path / "project", valkey_url)
+    yield made
+    made.stop()
+
+
+class Planted:
+    def __reduce__(self) -> Any:
+        return os.mkdir, ("planted",)
+
+
+def forged() -> list[Any]:
+    """One of everything that is not ours."""
+    good = [[JOB], {}, {}]
+    bomb = base64.b64encode(zlib.compress(b"[" * 50_000_000)).decode()
+    pickled = base64.b64encode(pickle.dumps(Planted())).decode()
+    return [
+        b"not JSON at all",
+        b"\xff\xfe\x00",
+        b"[" * 100_000,
+        b"null",
+        b"7",
+        b"[1, 2]",
+        b"{}",
+        {"properties": {}},
+        {**envelope(good), "properties": {"delivery_tag": "t", "delivery_info": {}}},
+        {**envelope(good), "body": "%%%no base64%%%"},
+        {**envelope(good), "body": bomb, "headers": {**envelope(good)["headers"], "compression": "gzip"}},
+        {**envelope(good), "body": pickled, "content-type": "application/x-python-serialize"},
+        {**envelope(good), "content-type": "application/x-yaml"},
+        {**envelope(good), "headers": {}},
+        envelope(good, task="celery.map"),
+        envelope(good, task="no.such.task"),
+        envelope(good, id={"no": "text"}),
+        envelope(good, eta="2030-01-01T00:00:00+00:00"),
+        envelope([[JOB], {}, {"chain": [{"task": "retraind.train", "args": [JOB], "kwargs": {}, "options": {}}]}]),
+        envelope([[{"$": 1}], {}, {}]),
+        envelope([["../../../etc"], {}, {}]),
+        envelope([[JOB], {"x": 1}, {}]),
+        envelope(good),  # of the right form, and no such job
+        envelope([["nobody"], {}, {}], task=CONVERGE),
+    ]
+
+
+@pytest.mark.timeout(240)
+def test_every_kind_of_forged_message_is_refused_and_counted_and_the_worker_lives(forger: Forger) -> None:
+    events, family = forger.events(), psutil.Process(forger.worker.pid).children()
+    entries = forged()
+    forger.send(*entries)
+    forger.wait("count of them all", lambda: forger.refused() >= len(entries))
+    assert forger.refused() == len(entries)
+    assert forger.events() == events  # the ledger was told of none
+    assert not list(forger.settings.directory.rglob("planted"))
+    assert psutil.Process(forger.worker.pid).children() == family  # nobody died of it
+    said = forger.log.read_text()
+    assert "Traceback" not in said
+    assert said.count("messages_refused") == 1
+    assert forger.broker.llen("retraind") == 0
+    assert forger.broker.hlen("unacked") == 0
+
+
+@pytest.mark.timeout(300)
+def test_a_flood_costs_neither_log_lines_nor_writes_and_a_real_job_behind_it_is_done(forger: Forger) -> None:
+    for _ in range(10):
+        forger.send(*(envelope([[f"{number:06d}/../x"], {}, {}]) for number in range(1000)))
+    forger.send(
+        *(envelope([[f"{number:06d}-000000-abcdef"], {}, {}], task=stage_task(Stage.INGEST)) for number in range(200))
+    )
+    with forger.ledger.write("user:ann") as transaction:
+        job = jobs.request(transaction, "delays", reason="to be done behind the flood")
+    assert job is not None
+    lines = len(forger.log.read_text().splitlines())
+    forger.send(envelope([[job], {}, {}], task=stage_task(Stage.INGEST)))
+    forger.wait("end of the flood", lambda: forger.refused() >= 10_200, seconds=120)
+
+    def looked_at() -> bool:
+        with forger.ledger.read() as connection:
+            found = jobs.get(connection, job)
+        return found is not None and found.state != "requested"
+
+    forger.wait("the real job", looked_at)
+    grown = [line for line in forger.log.read_text().splitlines()[lines:] if job not in line]
+    assert len(grown) < 20, grown[:40]
+
+
+@pytest.mark.timeout(240)
+def test_remote_control_answers_questions_and_obeys_nobody(forger: Forger) -> None:
+    app = celery_app(forger.settings, publisher=False)
+    control = app.control
+    before = forger.refused()
+    for order in ("shutdown", "pool_shrink", "pool_restart", "disable_events", "no_such_order"):
+        control.broadcast(order)
+    control.rate_limit(stage_task(Stage.TRAIN), "1/h")
+    control.time_limit(stage_task(Stage.TRAIN), soft=1, hard=1)
+    control.cancel_consumer("retraind")
+    control.add_consumer("other")
+    control.revoke(str(uuid.uuid4()), terminate=True)
+    control.broadcast("query_task", arguments={"no": "such argument"})
+    control.broadcast("hello", arguments={"from_node": "x", "revoked": {JOB: 1}})
+    forger.broker.publish("/0.celery.pidbox", b"no JSON")
+    forger.broker.publish("/0.celery.pidbox", json.dumps(envelope("a text")).encode())
+    forger.broker.publish("/0.celery.pidbox", json.dumps({**envelope([1]), "headers": {"clock": "noon"}}).encode())
+    forger.wait("count of the orders", lambda: forger.refused() >= before + 15)
+    answers = control.inspect(timeout=5).ping()
+    assert answers is not None
+    assert [answer["ok"] for answer in answers.values()] == ["pong"]
+    (queues,) = control.inspect(timeout=5).active_queues().values()
+    assert [queue["name"] for queue in queues] == ["retraind"]
+    (registered,) = control.inspect(timeout=5).registered().values()
+    assert {*TASKS} <= set(registered)
+    (stats,) = control.inspect(timeout=5).stats().values()
+    assert stats["pool"]["max-concurrency"] == 1
+    assert "Traceback" not in forger.log.read_text()
+    app.close()
+
+
+def test_no_question_changes_anything() -> None:
+    from celery.worker.control import Panel
+
+    orders = {name for name, facts in Panel.meta.items() if facts.type == "control"}
+    assert {"shutdown", "revoke", "rate_limit", "pool_grow"} <= orders
+    assert not orders & QUESTIONS
