@@ -10,6 +10,7 @@ import structlog
 
 from daemon import looking
 from daemon.policy import held
+from daemon.pruning import Pruner
 from daemon.staleness import overdue
 from retraind.audit import AuditLog
 from retraind.config.policy import Policy
@@ -41,11 +42,13 @@ class Reconciler:
         self.audit_unwritable = False
         self._failing: set[str] = set()
         self._stale: set[tuple[str, str]] = set()
+        self.pruner = Pruner(settings, ledger, audit, guard)
         self._next_convergence = ledger.clock.monotonic()
 
     def pass_once(self) -> None:
         """1. catch up the audit log; 2. end overdue approvals; 3. start what waited; 4. announce unclaimed jobs;
-        5. have targets mended; 6. notice triggers nobody looks at; 7. forget what is old."""
+        5. have targets mended; 6. notice triggers nobody looks at; 7. forget silent processes;
+        8. prune what was kept long enough."""
         for step in (
             self.catch_up_audit,
             self.expire_approvals,
@@ -54,6 +57,7 @@ class Reconciler:
             self.mend_targets,
             self.notice_stale,
             self.forget,
+            self.prune,
         ):
             try:
                 step()
@@ -153,8 +157,10 @@ class Reconciler:
 
     def forget(self) -> None:
         with self.ledger.write("daemon") as transaction:
-            looks.prune(transaction, transaction.now - self.settings.monitor.looks_kept)
             leases.forget_silent(transaction, transaction.now - timedelta(hours=1))
+
+    def prune(self) -> None:
+        self.pruner.pass_once()
 
     def _policy(self, model: str) -> Policy:
         configured = self.settings.models.get(model)

@@ -35,10 +35,12 @@ EVENTS: dict[str, str] = {
     "model.rolled_back": "An earlier version is champion again; data: version, previous, reason.",
     "target.repaired": "A target showed another version than the ledger and was mended; data: target, found, version.",
     "target.failed": "A target could not be made to show the champion; data: target, version, error.",
+    "registry.repaired": "MLflow had more of a job than the ledger and was mended; data: registered, deleted, terminated.",
     "model.paused": "A person paused the model; data: reason.",
     "model.resumed": "A person resumed the model.",
     "breaker.opened": "Jobs in a row ended without a deployment; data: jobs, until.",
     "breaker.closed": "A deployment closed the breaker.",
+    "retention.pruned": "What had been kept long enough was removed; data: how many of what, and for events `through`.",
     "audit.unwritable": "The audit log could not be written; data: error.",
     "audit.repaired": "The audit log was mended from the ledger; data: what was wrong.",
 }

@@ -135,6 +135,11 @@ def _after(words: str, value: Any) -> str:
     return f"{words}{value}" if value else ""
 
 
+def _pruned(_event: Data, data: Data) -> str:
+    what = ", ".join(f"{value} {name}" for name, value in data.items() if name != "through" and isinstance(value, int))
+    return f"what had been kept long enough was removed: {what}"
+
+
 _SENTENCES: Mapping[str, Callable[[Data, Data], str]] = {
     "daemon.started": lambda _, d: f"a daemon started on {d.get('host')} (pid {d.get('pid')})",
     "daemon.led": lambda e, _: f"{e.get('actor')} took the lead",
@@ -169,6 +174,7 @@ _SENTENCES: Mapping[str, Callable[[Data, Data], str]] = {
     "model.resumed": lambda e, _: f"{e.get('actor')} resumed the model",
     "breaker.opened": _breaker_opened,
     "breaker.closed": lambda _e, _d: "a deployment closed the breaker",
+    "retention.pruned": _pruned,
     "audit.unwritable": lambda _, d: f"the audit log cannot be written: {_joined(d.get('error'))}",
     "audit.repaired": lambda _, d: "the audit log was mended" + _after(": ", "; ".join(d.get("repairs") or ())),
 }

@@ -19,7 +19,7 @@ def tidy(session: Session, model: str) -> int:
     """Removes the bulk of the model's jobs but the newest and those that served. Returns how many were emptied."""
     with session.ledger.read() as connection:
         known = jobs.known(connection, model)
-        newest = {job.id for job in jobs.latest(connection, model, session.settings.workers.keep_jobs)}
+        newest = {job.id for job in jobs.latest(connection, model, session.settings.retention.data)}
         served = {version.job for version in models.served(connection, model)[: ROLLBACKS_KEPT + 1]}
     emptied = 0
     for job in known:

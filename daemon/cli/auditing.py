@@ -73,6 +73,7 @@ def verify(*, config: ConfigOption = None, as_json: JsonOption = False) -> None:
         for note in report.notes:
             output.say(f"note: {note}")
         extent = f"{count(report.lines, 'event')} in {count(len(report.segments), 'file')}"
-        output.say(f"the audit log {'holds' if report.holds else 'does not hold'}: {extent}, to {report.last_seq}")
+        proved = f", proved from {report.proved_from} to {report.last_seq}" if report.holds and report.lines else ""
+        output.say(f"the audit log {'holds' if report.holds else 'does not hold'}: {extent}{proved}")
     if not report.holds:
         raise typer.Exit(1)

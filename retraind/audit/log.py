@@ -11,20 +11,22 @@ import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from sqlalchemy import select
 
 from retraind import faults
-from retraind.audit.segments import closed_name, last_whole_line, segments
+from retraind.audit.segments import closed_name, first_seq, last_rotated_seq, last_whole_line
 from retraind.errors import AuditUnwritable
 from retraind.ledger import Ledger, tables
 from retraind.ledger.chain import canonical, record_of
 from retraind.privacy import PRIVATE_FILE
 
 _BATCH = 1000
+_MOST_CUTS = 3  # in one projection; what is missing then is caught up at the next
+_FLAGS = os.O_RDWR | os.O_APPEND | os.O_CLOEXEC  # appended, so that a file cut meanwhile gets no hole
 
 
 def line_of(event: dict[str, Any]) -> bytes:
@@ -34,11 +36,12 @@ def line_of(event: dict[str, Any]) -> bytes:
 
 @dataclass(frozen=True)
 class _Position:
-    """Up to which event the file is written, and how long it then was."""
+    """Up to which event the file is written, how long it then was, and the first event that is its own."""
 
     seq: int
     inode: int
     size: int
+    first: int = 1
 
 
 class AuditLog:
@@ -57,7 +60,11 @@ class AuditLog:
         """
         try:
             with self._locked() as lock:
-                return self._project(lock)
+                repaired: list[str] = []
+                for _ in range(_MOST_CUTS):
+                    if self._project(lock, repaired):
+                        break
+                return repaired
         except OSError as error:
             raise AuditUnwritable(
                 f"the audit log {self.path} cannot be written: {error.strerror or error}; "
@@ -68,8 +75,12 @@ class AuditLog:
         """How many of the ledger's events are not in the file yet."""
         with self.ledger.read() as connection:
             head: int = connection.execute(select(tables.chain.c.seq)).scalar_one()
-        position = self._hinted() or _Position(*self._found(), 0)
-        return max(0, head - position.seq)
+        return max(0, head - self.written())
+
+    def written(self) -> int:
+        """The seq of the newest event known to be in the log; 0 before the first."""
+        hinted = self._hinted()
+        return hinted.seq if hinted else last_rotated_seq(self.path)
 
     @contextmanager
     def _locked(self) -> Iterator[int]:
@@ -81,8 +92,8 @@ class AuditLog:
         finally:
             os.close(lock)
 
-    def _project(self, lock: int) -> list[str]:
-        repaired: list[str] = []
+    def _project(self, lock: int, repaired: list[str]) -> bool:
+        """False when the file was cut meanwhile (copytruncate): what is missing then must be written again."""
         file, position = self._open(repaired)
         try:
             while True:
@@ -91,34 +102,72 @@ class AuditLog:
                 written = self._already_there(file, position.size, payload, repaired)
                 if not batch:
                     break
+                _tell_pruned(position.seq, batch[0]["seq"], repaired)
                 _write_all(file, payload[written:])
                 os.fsync(file)
-                position = _Position(batch[-1]["seq"], position.inode, position.size + len(payload))
+                position = replace(position, seq=batch[-1]["seq"], size=position.size + len(payload))
                 if position.size >= self.rotate_bytes:
-                    os.close(file)
                     self._close_segment(position.seq)
+                    closed = file
                     file, position = self._create(position.seq)
+                    os.close(closed)
             self._note(lock, position)
+            return os.fstat(file).st_size >= position.size
         finally:
             os.close(file)
-        return repaired
 
     def _open(self, repaired: list[str]) -> tuple[int, _Position]:
         """The current file and the position from which to go on."""
         hinted = self._hinted()
-        if not self.path.exists():
-            known = hinted.seq if hinted else max((last_whole_line(s)[0] for s in self._plain_segments()), default=0)
-            return self._create(known)
-        file = os.open(self.path, os.O_RDWR | os.O_CLOEXEC)
+        try:
+            file = os.open(self.path, _FLAGS)
+        except FileNotFoundError:
+            return self._create(self._resume(hinted, repaired, cut=False))
         status = os.fstat(file)
-        if hinted and hinted.inode == status.st_ino and hinted.size <= status.st_size:
+        same = hinted is not None and hinted.inode == status.st_ino
+        if hinted is not None and same and hinted.size <= status.st_size:
             return file, hinted
-        seq, offset = last_whole_line(self.path)
-        if seq == 0 and hinted:  # an empty file: rotated by rename and create, or truncated
-            if hinted.inode == status.st_ino:
-                repaired.append(f"the log was shorter than its {hinted.size} bytes; lines up to {hinted.seq} are gone")
-            return file, _Position(hinted.seq, status.st_ino, offset)
-        return file, _Position(seq, status.st_ino, offset)
+        seq, offset = last_whole_line(file)
+        if seq == 0:  # rotated by rename and create, or cut to nothing
+            seq = self._resume(hinted, repaired, cut=same)
+            return file, _Position(seq, status.st_ino, offset, seq + 1)
+        first = first_seq(self.path) or seq
+        if hinted is not None:
+            self._fill(hinted, first, repaired)
+        return file, _Position(seq, status.st_ino, offset, first)
+
+    def _resume(self, hinted: _Position | None, repaired: list[str], *, cut: bool) -> int:
+        """The event after which an empty file goes on.
+
+        Where the lines it had stand in a rotated file, after the last of those: what was written while
+        somebody copied and cut the file, or a crash left unnoted, is so neither lost nor doubled.
+        """
+        elsewhere = last_rotated_seq(self.path)
+        if hinted is None or elsewhere >= hinted.first:
+            if hinted is not None and elsewhere < hinted.seq:
+                repaired.append(_again(elsewhere + 1, hinted.seq))
+            return elsewhere
+        if cut:
+            repaired.append(f"the log was shorter than its {hinted.size} bytes; lines up to {hinted.seq} are gone")
+        return hinted.seq
+
+    def _fill(self, hinted: _Position, first: int, repaired: list[str]) -> None:
+        """Makes a segment of the events between the rotated files and `first`, where the current one begins."""
+        elsewhere = last_rotated_seq(self.path)
+        if not hinted.first <= elsewhere < first - 1:
+            return
+        temporary = self._hint.with_suffix(".filling")
+        with faults.around("audit.fill"), temporary.open("wb") as file:
+            after = elsewhere
+            while batch := [event for event in self._events_after(after) if event["seq"] < first]:
+                file.writelines(line_of(event) for event in batch)
+                after = batch[-1]["seq"]
+            file.flush()
+            os.fsync(file.fileno())
+        with faults.around("audit.filled"):
+            temporary.rename(closed_name(self.path, first - 1))
+        _sync_directory(self.path.parent)
+        repaired.append(_again(elsewhere + 1, first - 1))
 
     def _already_there(self, file: int, offset: int, payload: bytes, repaired: list[str]) -> int:
         """How many of `payload`'s bytes a crash left behind `offset`; what does not belong there is cut."""
@@ -139,9 +188,9 @@ class AuditLog:
         return keep
 
     def _create(self, seq: int) -> tuple[int, _Position]:
-        file = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, PRIVATE_FILE)
+        file = os.open(self.path, _FLAGS | os.O_CREAT, PRIVATE_FILE)
         _sync_directory(self.path.parent)
-        return file, _Position(seq, os.fstat(file).st_ino, 0)
+        return file, _Position(seq, os.fstat(file).st_ino, 0, seq + 1)
 
     def _close_segment(self, seq: int) -> None:
         with faults.around("audit.rotate"):
@@ -166,16 +215,17 @@ class AuditLog:
             os.pwrite(lock, note, 0)
             os.ftruncate(lock, len(note))
 
-    def _found(self) -> tuple[int, int]:
-        known = [last_whole_line(segment)[0] for segment in self._plain_segments()]
-        return max(known, default=0), 0
 
-    def _plain_segments(self) -> list[Path]:
-        return [segment for segment in segments(self.path) if segment.suffix != ".gz"]
+def _again(first: int, last: int) -> str:
+    return f"events {first} to {last} were lost when somebody rotated the log, and were written again"
+
+
+def _tell_pruned(after: int, first: int, repaired: list[str]) -> None:
+    if after and first > after + 1:
+        repaired.append(f"events {after + 1} to {first - 1} had left the ledger before they were written here")
 
 
 def _write_all(file: int, payload: bytes) -> None:
-    os.lseek(file, 0, os.SEEK_END)
     with faults.around("audit.append"):
         for part in faults.parts(payload, "audit.append"):
             rest = part

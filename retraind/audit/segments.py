@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,10 +14,14 @@ def closed_name(path: Path, last_seq: int) -> Path:
 
 
 def segments(path: Path) -> list[Path]:
-    """Every segment that has a line, oldest first: by the seq of its first readable line."""
+    """Every segment that has a line, oldest first: by the seq of its first readable line.
+
+    A file that is being compressed is one segment: itself, until it is gone.
+    """
     found = []
-    for candidate in path.parent.glob(f"{path.stem}*"):
-        if candidate.is_file() and _is_segment(path, candidate):
+    candidates = {each for each in path.parent.glob(f"{path.stem}*") if each.is_file() and _is_segment(path, each)}
+    for candidate in candidates:
+        if candidate.suffix != ".gz" or candidate.with_suffix("") not in candidates:
             first = first_seq(candidate)
             if first is not None:
                 found.append((first, candidate != path, candidate.name, candidate))
@@ -29,12 +34,22 @@ def _is_segment(path: Path, candidate: Path) -> bool:
     return name == path.name or ours or name.startswith((f"{path.name}.", f"{path.name}-"))
 
 
-def raw_lines(segment: Path) -> Iterator[bytes]:
-    """The segment's lines without their newline; a torn last line comes too."""
+def is_ours(path: Path, segment: Path) -> bool:
+    """True of a segment that was closed by retraind, be it compressed since; what others rotated away is theirs."""
+    name = segment.name.removesuffix(".gz")
+    return re.fullmatch(rf"{re.escape(path.stem)}-\d{{12}}{re.escape(path.suffix)}", name) is not None
+
+
+def lines(segment: Path) -> Iterator[bytes]:
+    """The segment's lines with their newline; a torn last line comes too, without one."""
     opener = gzip.open if segment.suffix == ".gz" else open
     with opener(segment, "rb") as file:
-        for line in file:
-            yield line.removesuffix(b"\n")
+        yield from file
+
+
+def raw_lines(segment: Path) -> Iterator[bytes]:
+    """The segment's lines without their newline; a torn last line comes too."""
+    return (line.removesuffix(b"\n") for line in lines(segment))
 
 
 def parse(line: bytes) -> dict[str, Any] | None:
@@ -49,14 +64,28 @@ def parse(line: bytes) -> dict[str, Any] | None:
 def first_seq(segment: Path) -> int | None:
     """The seq of the first readable line; None where there is none."""
     try:
-        return next((record["seq"] for line in raw_lines(segment) if (record := parse(line))), None)
+        return next((record["seq"] for line in lines(segment) if (record := parse(line))), None)
     except (OSError, EOFError):
         return None
 
 
-def last_whole_line(path: Path, block_bytes: int = 65_536) -> tuple[int, int]:
-    """The seq of the file's last whole readable line and the offset just behind it; (0, 0) where there is none."""
-    with path.open("rb") as file:
+def last_rotated_seq(path: Path) -> int:
+    """The seq that ends the newest segment but the current one; 0 where there is none."""
+    rotated = [segment for segment in segments(path) if segment != path]
+    if not rotated:
+        return 0
+    if rotated[-1].suffix != ".gz":
+        return last_whole_line(rotated[-1])[0]
+    records = (parse(line) for line in lines(rotated[-1]))
+    return max((record["seq"] for record in records if record is not None), default=0)
+
+
+def last_whole_line(source: Path | int, block_bytes: int = 65_536) -> tuple[int, int]:
+    """The seq of the last whole readable line of a file (or descriptor), and the offset just behind it.
+
+    (0, 0) where there is none.
+    """
+    with open(source, "rb", closefd=not isinstance(source, int)) as file:  # takes a descriptor too
         end = file.seek(0, 2)
         start, tail = end, b""
         while start > 0:

@@ -5,6 +5,7 @@ Made by `retraind.config.loading.load`; every path in it is absolute then.
 
 import re
 from collections.abc import Iterator, Mapping
+from datetime import timedelta
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -27,6 +28,7 @@ from retraind.config.deploy import Target
 from retraind.config.paths import BrokerUrl, DatabaseUrl, FilePath, TrackingUrl, with_absolute_paths
 from retraind.config.policy import Policy
 from retraind.config.predictions import Predictions
+from retraind.config.retention import Retention
 from retraind.config.section import Section, one_of, refuse
 from retraind.config.training import SqlSource, Training
 from retraind.events import KNOWN_ALERT_NAMES
@@ -59,6 +61,12 @@ class Lease(Section):
         default="30s", validate_default=True, description="After so long without a heartbeat a job is taken over."
     )
     heartbeat: Duration = Field(default="5s", validate_default=True, description="Time between heartbeats.")
+
+    @property
+    def lead(self) -> timedelta:
+        """How long the leading daemon's lease stands. Shorter than a job's: a standby must lead within that length of
+        the leader's death on another machine, and all that a lead taken too early costs is a look."""
+        return max(self.length / 2, 3 * self.heartbeat)
 
     @model_validator(mode="after")
     def _outlives_heartbeats(self) -> "Lease":
@@ -103,11 +111,6 @@ class Workers(Section):
         default={},
         description="The queue of a stage, as `train: gpu`, so that only workers of that queue do it.",
     )
-    keep_jobs: int = Field(
-        default=20,
-        ge=1,
-        description="Newest jobs of a model whose data stay on disk, besides those that served; logs always stay.",
-    )
     grace: Duration = Field(
         default="60s", validate_default=True, description="Time a stage is given to end when asked to stop."
     )
@@ -124,7 +127,7 @@ class Monitor(Section):
         default="30s", validate_default=True, description="Age at which an unclaimed job is announced again."
     )
     converge_every: Duration = Field(
-        default="5m", validate_default=True, description="Time between checks that every target shows the champion."
+        default="30s", validate_default=True, description="Time between checks that every target shows the champion."
     )
     files_scan_every: Duration = Field(
         default="60s", validate_default=True, description="Time between full scans of watched files."
@@ -133,7 +136,6 @@ class Monitor(Section):
         default="auto",
         description="How file changes are noticed; `auto` polls network file systems and uses inotify for others.",
     )
-    looks_kept: Duration = Field(default="90d", validate_default=True, description="How long looks are kept.")
 
 
 class Alert(Section):
@@ -234,6 +236,7 @@ class Settings(Section):
     lease: Lease = Field(default=Lease(), description="How a worker holds a job.")
     workers: Workers = Field(default=Workers(), description="What every worker process does.")
     monitor: Monitor = Field(default=Monitor(), description="How the daemon watches.")
+    retention: Retention = Field(default=Retention(), description="How long what is over is kept.")
     alerts: tuple[Alert, ...] = Field(default=(), description="Who is told what; by default nobody.")
 
     _source_path: Path = PrivateAttr(default=Path("retraind.yaml"))

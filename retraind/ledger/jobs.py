@@ -20,6 +20,8 @@ from retraind.ledger.rows import Job, insert_if_absent
 from retraind.states import CLAIMABLE_STATES, OPEN_STATES, JobState
 
 _jobs = tables.jobs
+# A job that ended so has trained and been judged: another on the same data by the same recipe would repeat it.
+TWIN_STATES = frozenset({JobState.DEPLOYED, JobState.GATE_FAILED, JobState.REJECTED, JobState.EXPIRED})
 
 
 def request(
@@ -203,7 +205,7 @@ def twin(connection: Connection, job: Job, data_hash: str, recipe_hash: str) -> 
         _jobs.c.id != job.id,
         _jobs.c.data_hash == data_hash,
         _jobs.c.recipe_hash == recipe_hash,
-        _jobs.c.state.in_([JobState.DEPLOYED, JobState.GATE_FAILED, JobState.REJECTED, JobState.EXPIRED]),
+        _jobs.c.state.in_(TWIN_STATES),
     )
     row = connection.execute(query.order_by(_jobs.c.requested_at.desc()).limit(1)).one_or_none()
     return None if row is None else Job.of(row)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, delete, insert, select, update
+from sqlalchemy import Connection, insert, select, update
 
 from retraind.ledger import tables
 from retraind.ledger.ledger import Transaction
@@ -80,11 +80,6 @@ def latest(connection: Connection, model: str, trigger: str | None = None, limit
     if trigger is not None:
         query = query.where(_looks.c.trigger == trigger)
     return list(connection.execute(query))
-
-
-def prune(transaction: Transaction, before: datetime) -> int:
-    """Forgets looks older than `before`; returns how many."""
-    return transaction.connection.execute(delete(_looks).where(_looks.c.at < before)).rowcount
 
 
 def fire(transaction: Transaction, model: str, trigger: str, verdict: Verdict, *, role: str, job: str | None) -> bool:

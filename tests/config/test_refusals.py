@@ -198,7 +198,7 @@ MODEL = [
 
 WHOLE = [
     ("modles: {}", "modles", "unknown key (did you mean 'models'?); the keys known here are "
-     "models, state, ledger, broker, mlflow, audit, lease, workers, monitor, alerts"),
+     "models, state, ledger, broker, mlflow, audit, lease, workers, monitor, retention, alerts"),
     ("broker: amqp://h", "broker",
      "'amqp://' is not a broker that retraind speaks to; write embedded, or redis://HOST:PORT/NUMBER"),
     ("broker: embeded", "broker",
@@ -216,6 +216,15 @@ WHOLE = [
     ("workers: {concurrency: -1}", "workers.concurrency", "-1 is too small; write 1 or more"),
     ("monitor: {files: polling}", "monitor.files",
      "'polling' is not known here (did you mean 'poll'?); write one of auto, inotify, poll"),
+    ("retention: {data: 0}", "retention.data", "0 is too small; write 1 or more"),
+    ("retention: {jobs: never}", "retention.jobs",
+     "'never' is not a duration; write a number with a unit, as 30s, 15m, 6h, 7d or 4w"),
+    ("retention: {audit: 40000d}", "retention.audit",
+     "40000d is longer than a century; write 36500d to keep everything"),
+    ("retention: {events: 30d}", "retention", "events (30d) is shorter than jobs (365d), "
+     "so that a job would be kept without its history; write an events of at least jobs"),
+    ("retention: {audit: 4w}", "retention", "audit (4w) is shorter than events (365d), "
+     "so that the log would end before the ledger; write an audit of at least events"),
     ("alerts: {url: x}", "alerts", "a section is not a list; write [A, B], or one entry a line, each after a dash"),
     ("alerts: [{url: 'json://h', on: [fialed]}]", "alerts[0].on[0]",
      "'fialed' is neither a job state nor an event; did you mean 'failed'?"),

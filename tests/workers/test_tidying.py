@@ -25,7 +25,7 @@ def skipped(project: Project) -> Path:
 
 def test_the_bulk_of_jobs_that_never_served_goes_and_their_logs_stay(past: History) -> None:
     project = past.at("second deployed")
-    project.configure(workers={"keep_jobs": 1})
+    project.configure(retention={"data": 1})
     first = skipped(project)
     (first / "logs").mkdir(exist_ok=True)
     (first / "logs" / "train.log").write_text("what it said")
@@ -38,7 +38,7 @@ def test_the_bulk_of_jobs_that_never_served_goes_and_their_logs_stay(past: Histo
 
 def test_what_champion_and_rollbacks_need_stays_however_old_it_is(past: History) -> None:
     project = past.at("second deployed")
-    project.configure(workers={"keep_jobs": 1})
+    project.configure(retention={"data": 1})
     for _ in range(2):
         skipped(project)
     for job in (past.first, past.second):
@@ -53,7 +53,7 @@ def test_what_champion_and_rollbacks_need_stays_however_old_it_is(past: History)
 
 def test_a_version_that_was_rolled_back_is_not_needed_any_more(past: History) -> None:
     project = past.at("second deployed")
-    project.configure(workers={"keep_jobs": 1})
+    project.configure(retention={"data": 1})
     with project.session.ledger.write("user:bob") as transaction:
         models.rollback(transaction, MODEL, "it was late")
     skipped(project)
