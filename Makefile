@@ -11,12 +11,13 @@ PYTHON ?=
 JOBS   ?= 2
 UNIT   := tests/triggers tests/config
 
-.PHONY: help demo test check lint format style types imports unit bench lock upgrade clean
+.PHONY: help demo test check lint format style types imports unit chaos bench lock upgrade clean
 
 help:
 	@echo 'make demo     play a year of real data through the real system'
 	@echo 'make test     every test (JOBS=2 at a time)'
 	@echo 'make check    format, lint, types, imports and the unit tests'
+	@echo 'make chaos    kill, stop and starve everything, and prove that nothing came of it (under an hour)'
 	@echo 'make bench    the benchmarks'
 	@echo 'make lock     bring requirements/ in line with pyproject.toml; make upgrade takes newer releases'
 	@echo 'make clean    remove .venv and everything else that was made'
@@ -45,6 +46,9 @@ imports: $(VENV)/dev.stamp
 
 unit: $(VENV)/dev.stamp
 	@$(BIN)/python -m pytest --quiet $(UNIT)
+
+chaos: $(VENV)/dev.stamp
+	@PYTHONPATH=.:tests $(BIN)/python tests/chaos $(CHAOS)
 
 bench: $(VENV)/dev.stamp
 	@$(BIN)/python -m benchmarks

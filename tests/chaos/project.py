@@ -1,0 +1,154 @@
+"""The project that chaos strikes: three small models, light to train and real all the same.
+
+A model is an MLflow python_function of a few bytes; its training is a command that takes a moment, so
+that it can be killed in the middle. Every landing brings rows, so that no training repeats another.
+"""
+
+import json
+import sqlite3
+import sys
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import yaml
+
+LOADER = """
+import json
+from pathlib import Path
+
+
+class Threshold:
+    def __init__(self, bar):
+        self.bar = bar
+
+    def predict(self, rows, params=None):
+        return (rows["x"] > self.bar).astype(int).to_numpy()
+
+
+def _load_pyfunc(path):
+    return Threshold(json.loads((Path(path) / "bar.json").read_text())["bar"])
+"""
+
+MLMODEL = {
+    "flavors": {
+        "python_function": {
+            "code": "code",
+            "data": "data",
+            "loader_module": "threshold_model",
+            "python_version": ".".join(map(str, sys.version_info[:3])),
+        }
+    },
+    "metadata": {"retraind.features": ["x", "z"]},
+}
+
+TRAIN = """
+import os, shutil, sys, time
+from pathlib import Path
+
+time.sleep(float(Path("training_seconds").read_text()))
+shutil.copytree("template", os.environ["RETRAIND_MODEL_DIR"], dirs_exist_ok=True)
+"""
+
+DEPLOY = """
+import os, sys
+from pathlib import Path
+
+place = Path("served")
+place.with_suffix(".tmp").write_text(os.environ["RETRAIND_VERSION"])
+place.with_suffix(".tmp").replace(place)
+"""
+
+MODELS = ("alpha", "beta", "gamma")
+DIRECTORIES = {"alpha": "models/alpha", "beta": "models/beta"}
+REGISTERED = ("alpha", "beta", "gamma")
+LEASE_SECONDS = 3.0
+
+
+def configuration(ledger: str | None, broker: str | None) -> dict[str, Any]:
+    """The whole configuration; None is the embedded default."""
+    whole: dict[str, Any] = {
+        "models": {
+            "alpha": _model("alpha", [{"mlflow": "alpha"}, {"directory": DIRECTORIES["alpha"]}]),
+            "beta": _model("beta", [{"directory": DIRECTORIES["beta"]}, {"mlflow": "beta"}], when_busy="queue"),
+            "gamma": _model(
+                "gamma",
+                [{"command": [sys.executable, "-IS", "deploy.py"]}, {"mlflow": "gamma"}],
+                approval="manual",
+                approval_expires="1h",
+            ),
+        },
+        "audit": {"path": "log/audit.jsonl", "rotate": "128KiB"},
+        "lease": {"length": f"{LEASE_SECONDS:g}s", "heartbeat": "1s"},
+        "monitor": {"reconcile_every": "1s", "republish_after": "3s", "converge_every": "5s", "files_scan_every": "5s"},
+        "workers": {"grace": "3s"},
+    }
+    if ledger is not None:
+        whole["ledger"] = ledger
+    if broker is not None:
+        whole["broker"] = broker
+    return whole
+
+
+def _model(name: str, deploy: list[dict[str, Any]], **policy: Any) -> dict[str, Any]:
+    return {
+        "predictions": {"url": "sqlite:///monitoring.db", "table": name, "columns": {"features": ["x", "z"]}},
+        "triggers": {
+            "landing": {
+                "type": "file",
+                "path": f"landing/{name}/*.csv",
+                "settle": "1s",
+                "wait_at_most": "2s",
+                "existing": True,
+            }
+        },
+        "policy": {"retries": {"attempts": 50, "delay": "1s"}, "breaker": {"after": 10_000}, **policy},
+        "training": {
+            "data": {"window": {"rolling": "60d"}},
+            "trainer": {"command": [sys.executable, "-IS", "train.py"]},
+            "gates": [{"metric": "accuracy", "at_least": 0.3}],
+        },
+        "deploy": deploy,
+    }
+
+
+def write(folder: Path, whole: dict[str, Any]) -> None:
+    """Fills an empty folder."""
+    (folder / "retraind.yaml").write_text(yaml.safe_dump(whole))
+    (folder / "train.py").write_text(TRAIN)
+    (folder / "deploy.py").write_text(DEPLOY)
+    (folder / "training_seconds").write_text("0.3")
+    template = folder / "template"
+    (template / "code").mkdir(parents=True)
+    (template / "data").mkdir()
+    (template / "code" / "threshold_model.py").write_text(LOADER)
+    (template / "data" / "bar.json").write_text(json.dumps({"bar": 0.0}))
+    (template / "MLmodel").write_text(yaml.safe_dump(MLMODEL))
+    for name in MODELS:
+        (folder / "landing" / name).mkdir(parents=True)
+    with sqlite3.connect(folder / "monitoring.db") as store:
+        for name in MODELS:
+            store.execute(f"CREATE TABLE {name} (timestamp TEXT, x REAL, z REAL, prediction INTEGER, actual INTEGER)")
+    store.close()
+
+
+def add_rows(folder: Path, model: str, rows: int, random: Random) -> None:
+    """Rows of the last 20 days: the actual mostly follows x."""
+    now = datetime.now(UTC)
+    made = []
+    for _ in range(rows):
+        x, z = random.gauss(0, 1), random.gauss(0, 1)
+        at = now - timedelta(days=20 * random.random(), hours=3)
+        made.append((at.isoformat(), x, z, int(x > 0), int(x + 0.3 * z > 0)))
+    store = sqlite3.connect(folder / "monitoring.db", timeout=10)
+    with store:
+        store.executemany(f"INSERT INTO {model} VALUES (?, ?, ?, ?, ?)", made)
+    store.close()
+
+
+def land(folder: Path, model: str, name: str) -> None:
+    """A file appears, whole at once."""
+    draft = folder / f".{name}.draft"
+    draft.write_text(name)
+    draft.rename(folder / "landing" / model / name)

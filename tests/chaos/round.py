@@ -1,0 +1,288 @@
+"""One round: a fresh world, a seed, the faults it brings, and the proof afterwards. `python round.py --help`."""
+
+import argparse
+import json
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from random import Random
+
+import project
+from checker import unsteady, violations
+from faultlist import is_early
+from outside import LASTS, OUTSIDE, Blow
+from plan import Strike
+from watchers import ChampionWatch, LogReader
+from world import KINDS, World
+
+RECOVERY_SECONDS = 60.0
+PATIENCE_SECONDS = 25.0  # a point that nobody passed by then is given up for this round
+ARMED_AT_ONCE = 5
+BETWEEN_SECONDS = (0.3, 1.5)  # between two faults from outside
+LANDINGS_SECONDS = (1.5, 4.0)
+
+
+@dataclass
+class Result:
+    """What a round found."""
+
+    world: str
+    seed: int
+    faults: int = 0
+    struck: list[str] = field(default_factory=list)
+    unreached: list[str] = field(default_factory=list)
+    kills: int = 0
+    jobs: int = 0
+    deployed: int = 0
+    repaired: int = 0
+    looks: int = 0
+    slowest_recovery: float = 0.0
+    violations: list[str] = field(default_factory=list)
+    points: list[str] = field(default_factory=list)
+    folder: str | None = None
+
+
+class Round:
+    """Drives one world: work to do, faults to strike, rest and proof now and then."""
+
+    def __init__(self, world: World, seed: int, faults: list[str], rest_every: int) -> None:
+        self.world = world
+        self.random = Random(seed)
+        self.result = Result(world.kind, seed)
+        self.todo = list(faults)  # OUTSIDE names, or FAULT@POINT
+        self.rest_every = rest_every
+        self.landed: dict[str, list[str]] = {model: [] for model in project.MODELS}
+        self.pending: dict[str, float] = {}  # armed points, and since when
+        self.ends: list[tuple[float, Blow]] = []
+        self.calls: list[object] = []
+        self._asked_until: dict[str, float] = {}
+        self._next_landing = 0.0
+        self._next_blow = 0.0
+        self._since_rest = 0
+
+    def run(self) -> Result:
+        world = self.world
+        world.plan.record()
+        for model in project.MODELS:
+            project.add_rows(world.folder, model, 300, self.random)
+        reader = LogReader(world.folder)
+        watch = ChampionWatch(world.folder)
+        try:
+            self._arm_early()
+            self._first_deployments()
+            while self.todo or self.pending or self.ends:
+                self._tick()
+                if self._since_rest >= self.rest_every:
+                    self._rest(reader)
+                if self.result.violations:
+                    break
+            if not self.result.violations:
+                self._rest(reader)
+        finally:
+            reader.stop()
+            watch.stop()
+        self.result.looks = watch.looks
+        self.result.violations += [f"gap: {each}" for each in watch.gaps[:5]]
+        self.result.points = world.plan.passed()
+        return self.result
+
+    def _arm_early(self) -> None:
+        """What is passed once in a world's life is armed before it begins."""
+        for fault in [fault for fault in self.todo if is_early(fault)]:
+            kind, _, point = fault.partition("@")
+            if point not in self.pending:
+                self.world.plan.arm(point, kind)
+                self.pending[point] = time.monotonic()
+                self.todo.remove(fault)
+
+    def _first_deployments(self) -> None:
+        """Every model has a champion before anything is struck, so that it can be missed."""
+        for model in project.MODELS:
+            self._land(model)
+        deadline = time.monotonic() + 120
+        while waiting := unsteady(self.world, self.landed):
+            self._watch_over()
+            self._approve()
+            if time.monotonic() > deadline:
+                raise RuntimeError(f"the world does not come up: {waiting}")
+            time.sleep(0.1)
+
+    def _watch_over(self) -> float:
+        """Starts again what died, ends what has lasted, and sees what struck. Returns the time."""
+        self.world.keep()
+        now = time.monotonic()
+        for at, blow in [each for each in self.ends if each[0] <= now]:
+            self.ends.remove((at, blow))
+            if blow.end is not None:
+                blow.end()
+        for strike in self.world.plan.strikes():
+            self._struck(strike, now)
+        return now
+
+    def _tick(self) -> None:
+        now = self._watch_over()
+        self._give_up(now)
+        if now >= self._next_landing:
+            self._work()
+            self._next_landing = now + self.random.uniform(*LANDINGS_SECONDS)
+        if now >= self._next_blow and self.todo:
+            self._next_fault(now)
+        time.sleep(0.03)
+
+    def _struck(self, strike: Strike, now: float) -> None:
+        self.pending.pop(strike.point, None)
+        self._count(f"{strike.fault}@{strike.point}", killed="kill" in strike.fault or "terminate" in strike.fault)
+        if strike.fault == "stop":
+            pid = strike.pid
+            blow = Blow(f"stop {pid}", lambda: _go_on(pid))
+            self.ends.append((now + self.random.uniform(*LASTS), blow))
+        if strike.fault == "hold":
+            if self.world.postgres is not None:
+                self.world.postgres.cut_connections()
+            self.world.plan.release(strike)
+
+    def _count(self, what: str, *, killed: bool) -> None:
+        self.result.faults += 1
+        self.result.kills += killed
+        self.result.struck.append(what)
+        self._since_rest += 1
+
+    def _give_up(self, now: float) -> None:
+        for point, since in list(self.pending.items()):
+            if now - since > PATIENCE_SECONDS:
+                del self.pending[point]
+                self.result.unreached.append(f"{self._armed_fault(point)}@{point}")
+                (self.world.plan.directory / "armed" / point).unlink(missing_ok=True)
+
+    def _armed_fault(self, point: str) -> str:
+        try:
+            return (self.world.plan.directory / "armed" / point).read_text()
+        except FileNotFoundError:
+            return "taken"
+
+    def _next_fault(self, now: float) -> None:
+        at_points = len(self.pending)
+        for index, fault in enumerate(self.todo):
+            kind, _, point = fault.partition("@")
+            if point and (at_points >= ARMED_AT_ONCE or point in self.pending):
+                continue
+            del self.todo[index]
+            if point:
+                self.world.plan.arm(point, kind)
+                self.pending[point] = now
+                self._next_blow = now
+            else:
+                self._strike_outside(kind, now)
+                self._next_blow = now + self.random.uniform(*BETWEEN_SECONDS)
+            return
+
+    def _strike_outside(self, name: str, now: float) -> None:
+        blow = OUTSIDE[name](self.world, self.random)
+        if blow is None:  # nobody of that role just now: asked again later, for a while
+            if now < self._asked_until.setdefault(name, now + PATIENCE_SECONDS):
+                self.todo.append(name)
+            else:
+                self.result.unreached.append(name)
+            return
+        self._asked_until.pop(name, None)
+        self._count(name, killed=name.startswith(("kill", "terminate")))
+        if blow.end is not None:
+            self.ends.append((now + blow.seconds, blow))
+
+    def _work(self) -> None:
+        """Files land, and people do what people do."""
+        self._land(self.random.choice(project.MODELS))
+        self.calls = [call for call in self.calls if call.poll() is None]  # type: ignore[attr-defined]
+        if len(self.calls) > 2:
+            return
+        self._approve()
+        chance = self.random.random()
+        if chance < 0.1:
+            self.calls.append(self.world.call("rollback", "alpha", "--reason", "chaos", "--yes"))
+        elif chance < 0.2:
+            self.calls.append(self.world.call("trigger", "beta", "--reason", "chaos"))
+        elif chance < 0.25:
+            self.calls.append(self.world.call("evaluate", "alpha"))
+
+    def _approve(self) -> None:
+        from checker import waiting_for_approval
+
+        for job in waiting_for_approval(self.world):
+            verb = "reject" if self.random.random() < 0.1 else "approve"
+            arguments = ["--reason", "chaos"] if verb == "reject" else []
+            self.calls.append(self.world.call(verb, job, *arguments))
+
+    def _land(self, model: str) -> None:
+        project.add_rows(self.world.folder, model, 3, self.random)
+        name = f"{len(self.landed[model]):05d}.csv"
+        project.land(self.world.folder, model, name)
+        self.landed[model].append(name)
+
+    def _rest(self, reader: LogReader) -> None:
+        """No more faults: within a minute everything is as it should be."""
+        self.world.plan.disarm()
+        self.pending.clear()
+        for _, blow in self.ends:
+            if blow.end is not None:
+                blow.end()
+        self.ends.clear()
+        for strike in self.world.plan.strikes():
+            _go_on(strike.pid)
+            self.world.plan.release(strike)
+        started = time.monotonic()
+        while waiting := unsteady(self.world, self.landed):
+            self.world.keep()
+            if time.monotonic() - started > RECOVERY_SECONDS:
+                self.result.violations += [
+                    f"late: not at rest after {RECOVERY_SECONDS:g} s: {each}" for each in waiting
+                ]
+                return
+            time.sleep(0.1)
+        seconds = time.monotonic() - started
+        self.result.slowest_recovery = max(self.result.slowest_recovery, seconds)
+        for call in self.calls:
+            call.wait(60)  # type: ignore[attr-defined]
+        self.result.violations += violations(self.world, reader.lines())
+        self._since_rest = 0
+
+
+def _go_on(pid: int) -> None:
+    import os
+
+    try:
+        os.kill(pid, signal.SIGCONT)
+    except ProcessLookupError:
+        return
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--world", choices=KINDS, required=True)
+    parser.add_argument("--seed", type=int, required=True)
+    parser.add_argument("--faults", type=Path, help="a JSON list of faults; the schedule of another run replays it")
+    parser.add_argument("--rest-every", type=int, default=15)
+    parser.add_argument("--result", type=Path, help="where the result goes, as JSON")
+    parser.add_argument("--keep", type=Path, help="where the world's folder is copied when something is violated")
+    chosen = parser.parse_args()
+    faults = json.loads(chosen.faults.read_text()) if chosen.faults else []
+    with World(chosen.world) as world:
+        result = Round(world, chosen.seed, faults, chosen.rest_every).run()
+        result.jobs, result.deployed, result.repaired = world.counts()
+        if result.violations and chosen.keep:
+            chosen.keep.mkdir(parents=True, exist_ok=True)
+            subprocess.run(["cp", "-a", f"{world.folder}/.", str(chosen.keep)], check=False)
+            result.folder = str(chosen.keep)
+    world.delete()
+    answer = json.dumps(asdict(result), indent=1)
+    if chosen.result:
+        chosen.result.write_text(answer)
+    else:
+        sys.stdout.write(answer + "\n")
+    return 1 if result.violations else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
