@@ -6,6 +6,7 @@ message was taken: a crash in between sends that one again, nothing else does.
 """
 
 import threading
+import time
 import traceback
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -22,7 +23,7 @@ from retraind.ledger import Ledger, receivers, trail
 _ACTOR = "daemon"
 _BATCH = 500  # events looked at together
 _MOST_SINGLE = 5  # more that wait together become one message
-_STOP_SECONDS = 10.0
+_STOP_SECONDS = 1.0  # for all of them together
 
 _log = structlog.get_logger(__name__)
 
@@ -76,9 +77,10 @@ class AlertSender:
         """Ends all threads; one that waits for a receiver to answer is left to itself after a while."""
         self._stopping.set()
         self.notify()
+        deadline = time.monotonic() + _STOP_SECONDS
         for sender in self._senders:
             if sender.is_alive():
-                sender.join(_STOP_SECONDS)
+                sender.join(max(deadline - time.monotonic(), 0.0))
 
     def _register(self) -> None:
         keys = [sender.key for sender in self._senders]
@@ -114,6 +116,9 @@ class _Sender(threading.Thread):
         while not self._stopping.is_set():
             try:
                 more = self.send_next()
+            except LedgerError as error:
+                _log.debug("alerts_wait_for_ledger", receiver=self.receiver.name, error=str(error))
+                self._stopping.wait(self._delays.look)
             except (RetraindError, OSError) as error:
                 self._failed(error)
             except Exception as error:  # noqa: BLE001 - the boundary of a tick: a plugin of Apprise may raise anything

@@ -8,7 +8,7 @@ import heapq
 import queue
 import threading
 from collections.abc import Callable, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -16,6 +16,7 @@ from typing import Any
 import structlog
 
 from daemon import looking
+from daemon.announcer import Announcer
 from daemon.evidence import EvidenceReader
 from daemon.watching import FileWatcher
 from retraind.config.settings import Model, Settings
@@ -26,6 +27,7 @@ from triggers.base import Trigger
 from triggers.verdict import Outcome
 
 _log = structlog.get_logger(__name__)
+END_SECONDS = 1.5
 LONGEST_SLEEP_SECONDS = 30.0  # wall clocks are stepped: never trust one wait further than this
 
 
@@ -49,7 +51,7 @@ class Monitor:
         self,
         settings: Settings,
         ledger: Ledger,
-        announcements: Queue,
+        announcements: Queue | Announcer,
         guard: Callable[[Transaction], None],
         audit_unwritable: Callable[[], bool],
     ) -> None:
@@ -67,6 +69,7 @@ class Monitor:
             name: Watched(name, model, EvidenceReader(name, model, ledger)) for name, model in settings.models.items()
         }
         self._pool = ThreadPoolExecutor(settings.monitor.threads, thread_name_prefix="look")
+        self._rounds: set[Future[None]] = set()  # under way
         self._watcher: FileWatcher[tuple[str, str]] | None = None
 
     def run(self) -> None:
@@ -126,11 +129,19 @@ class Monitor:
             self._watcher = FileWatcher(patterns, lambda key: self.wake(*key), self.settings.monitor.files)
 
     def _end(self) -> None:
+        """Waits a little for looks under way. One that hangs is left alone: it can commit nothing without the lead."""
         if self._watcher is not None:
             self._watcher.stop()
-        self._pool.shutdown(wait=True, cancel_futures=True)
+        self._pool.shutdown(wait=False, cancel_futures=True)
+        wait(list(self._rounds), timeout=END_SECONDS)
+        closing = threading.Thread(target=self._close_readers, name="closing", daemon=True)
+        closing.start()
+        closing.join(END_SECONDS / 2)
+
+    def _close_readers(self) -> None:
         for watched in self._watched.values():
-            watched.reader.close()
+            if watched.looking_since is None:
+                watched.reader.close()
 
     def _look_at_due(self) -> float:
         """Starts a round of looks at every model that is due. Returns the seconds until the next is."""
@@ -160,14 +171,18 @@ class Monitor:
             if not chosen:
                 return
             watched.looking_since = now
-        self._pool.submit(self._round, watched, chosen).add_done_callback(lambda done: self._after(watched, done))
+        look = self._pool.submit(self._round, watched, chosen)
+        self._rounds.add(look)
+        look.add_done_callback(lambda done: self._after(watched, done))
 
     def _after(self, watched: Watched, done: "Future[None]") -> None:
+        self._rounds.discard(done)
         with self._lock:
             watched.looking_since = None
         error = None if done.cancelled() else done.exception()
         if isinstance(error, LeaseLost):
-            _log.warning("lead_lost", reason=str(error))
+            if not self.stopped.is_set():  # else it was given back
+                _log.warning("lead_lost", reason=str(error))
             self.stop()
         elif error is not None:
             _log.error("round_failed", model=watched.name, exc_info=error)
@@ -191,7 +206,7 @@ class Monitor:
             try:
                 self._look(watched, name, things)
             except LedgerError as error:
-                _log.warning("look_uncommitted", model=watched.name, trigger=name, error=str(error))
+                _log.info("look_uncommitted", model=watched.name, trigger=name, error=str(error))
                 watched.due[name] = self.ledger.clock.now() + self.settings.lease.heartbeat
             except Conflict as error:
                 if isinstance(error, LeaseLost):
@@ -266,7 +281,7 @@ class Monitor:
         try:
             self.announcements.announce(job, "daemon")
         except (BrokerUnreachable, LedgerError) as error:
-            _log.warning("announce_failed", job=job, error=str(error))
+            _log.info("announce_failed", job=job, error=str(error))
 
 
 def _rank(trigger: Trigger) -> int:

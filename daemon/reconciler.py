@@ -9,14 +9,16 @@ from datetime import timedelta
 import structlog
 
 from daemon import looking
+from daemon.announcer import Announcer
 from daemon.policy import held
 from daemon.pruning import Pruner
 from daemon.staleness import overdue
 from retraind.audit import AuditLog
 from retraind.config.policy import Policy
 from retraind.config.settings import Settings
-from retraind.errors import AuditUnwritable, BrokerUnreachable, RetraindError
+from retraind.errors import AuditUnwritable, BrokerUnreachable, LeaseLost, LedgerAbsent, RetraindError
 from retraind.ledger import Ledger, Transaction, jobs, leases, looks, models, shown
+from retraind.ledger.work import take_from_dead
 from retraind.queue import Queue
 from retraind.states import JobState
 
@@ -31,7 +33,7 @@ class Reconciler:
         settings: Settings,
         ledger: Ledger,
         audit: AuditLog,
-        announcements: Queue,
+        announcements: Queue | Announcer,
         guard: Callable[[Transaction], None],
     ) -> None:
         self.settings = settings
@@ -43,24 +45,28 @@ class Reconciler:
         self._failing: set[str] = set()
         self._stale: set[tuple[str, str]] = set()
         self.pruner = Pruner(settings, ledger, audit, guard)
-        self._next_convergence = ledger.clock.monotonic()
+        self._next_tidying = ledger.clock.monotonic()
 
     def pass_once(self) -> None:
-        """1. catch up the audit log; 2. end overdue approvals; 3. start what waited; 4. announce unclaimed jobs;
-        5. have targets mended; 6. notice triggers nobody looks at; 7. forget silent processes;
-        8. prune what was kept long enough."""
+        """1. catch up the audit log; 2. end overdue approvals; 3. start what waited; 4. take jobs from dead workers;
+        5. announce unclaimed jobs; 6. have targets mended; 7. notice triggers nobody looks at; 8. forget silent
+        processes; 9. prune what was kept long enough; 10. have a worker tidy the disk."""
         for step in (
             self.catch_up_audit,
             self.expire_approvals,
             self.start_waiting,
+            self.take_from_dead,
             self.announce_unclaimed,
             self.mend_targets,
             self.notice_stale,
             self.forget,
             self.prune,
+            self.have_disk_tidied,
         ):
             try:
                 step()
+            except LedgerAbsent:
+                return  # told where it arose, and nothing else can be done either
             except RetraindError as error:
                 self._entered_failure(step.__name__, error)
             else:
@@ -112,29 +118,46 @@ class Reconciler:
                 if job is not None:
                     looks.adopt(transaction, name, job)
 
+    def take_from_dead(self) -> None:
+        """Jobs of workers that died on this machine are free at once; those of other machines when their lease ends."""
+        take_from_dead(self.ledger, "daemon")
+
     def announce_unclaimed(self) -> None:
-        """Messages get lost and workers die: what nobody works on is announced again, less often each time."""
+        """Messages get lost and workers die: what nobody works on is announced again.
+
+        Less often each time, lest a backlog drown in copies; but after the first wait where the broker
+        holds too few messages, so that some were lost.
+        """
+        now = self.ledger.clock.now()
+        first = self.settings.monitor.republish_after
+        with self.ledger.read() as connection:
+            found = jobs.unclaimed(connection, now, now)
+        announced = {job.id: job.published_at for job in found if job.published_at is not None}
+        late = any(at <= now - first for at in announced.values())
+        lost = self.announcements.lost([job for job in found if job.id in announced]) if late else set()
+        for job in found:
+            growth = 1 if job.id in lost else min(2 ** max(job.publications - 1, 0), 16)
+            if job.published_at is None or not now - first * growth < job.published_at <= now:
+                self.announcements.announce(job.id, "daemon")
+
+    def announce_all(self) -> None:
+        """After the broker was away: whatever was published before may be lost, so nothing is waited for."""
         now = self.ledger.clock.now()
         with self.ledger.read() as connection:
             found = jobs.unclaimed(connection, now, now)
         for job in found:
-            patience = self.settings.monitor.republish_after * min(2 ** max(job.publications - 1, 0), 16)
-            if job.published_at is None or job.published_at <= now - patience:
-                self.announcements.announce(job.id, "daemon")
+            self.announcements.announce(job.id, "daemon")
 
     def mend_targets(self) -> None:
-        """Asks a worker to converge models whose targets are known, or may have come, to differ from the ledger."""
-        now = self.ledger.clock.monotonic()
-        all_models = now >= self._next_convergence
-        if all_models:
-            self._next_convergence = now + self.settings.monitor.converge_every.total_seconds()
+        """Asks a worker to converge models whose targets are known to differ from the ledger. Whether others have come
+        to differ the workers look themselves."""
         for name in self.settings.models:
             with self.ledger.read() as connection:
                 wanted = models.champions(connection, name).current
                 behind = wanted is not None and shown.behind(connection, name, wanted.version)
                 deploying = jobs.open_job(connection, name)
             busy = deploying is not None and deploying.state == JobState.DEPLOYING
-            if wanted is not None and not busy and (behind or all_models):
+            if wanted is not None and not busy and behind:
                 self.announcements.converge(name)
 
     def notice_stale(self) -> None:
@@ -162,6 +185,13 @@ class Reconciler:
     def prune(self) -> None:
         self.pruner.pass_once()
 
+    def have_disk_tidied(self) -> None:
+        """A worker tidies after each job; a model whose job never comes again must be tidied all the same."""
+        now = self.ledger.clock.monotonic()
+        if now >= self._next_tidying:
+            self.announcements.tidy()
+            self._next_tidying = now + self.settings.retention.every.total_seconds()
+
     def _policy(self, model: str) -> Policy:
         configured = self.settings.models.get(model)
         return configured.policy if configured else Policy()
@@ -173,9 +203,9 @@ class Reconciler:
 
     def _entered_failure(self, step: str, error: RetraindError) -> None:
         """A failing step is told once when it begins to fail, not at every pass."""
-        if step not in self._failing:
+        if step not in self._failing and not isinstance(error, LeaseLost):
             self._failing.add(step)
-            level = _log.warning if isinstance(error, BrokerUnreachable) else _log.error
+            level = _log.info if isinstance(error, BrokerUnreachable) else _log.error
             level("reconcile_failing", step=step, error=str(error))
 
     def _left_failure(self, step: str) -> None:

@@ -5,7 +5,6 @@ noticing can decide nothing.
 """
 
 import os
-import signal
 import socket
 import threading
 from collections.abc import Callable
@@ -14,6 +13,8 @@ from datetime import datetime
 import structlog
 
 from daemon.alerting import AlertSender
+from daemon.announcer import Announcer
+from daemon.ending import Ending
 from daemon.monitor import LONGEST_SLEEP_SECONDS, Monitor
 from daemon.reconciler import Reconciler
 from retraind import notify
@@ -21,15 +22,18 @@ from retraind.audit import AuditLog
 from retraind.clock import Clock, SystemClock
 from retraind.config.loading import load
 from retraind.config.settings import Settings
-from retraind.errors import ConfigurationError, LeaseLost, LedgerError
+from retraind.errors import ConfigurationError, LeaseLost, LedgerAbsent, LedgerError
+from retraind.identity import marked
 from retraind.ledger import Ledger, Transaction, leases
 from retraind.ledger.leases import LEADER
 from retraind.logs import configure_logging
 from retraind.opening import open_ledger
+from retraind.outage import Backoff, Outage
 from retraind.privacy import refuse_writable
 from retraind.queue import Queue
 
 _log = structlog.get_logger(__name__)
+_END_SECONDS = 0.5  # for a thread to notice; one that hangs is left alone
 _STUCK_SECONDS = 4 * LONGEST_SLEEP_SECONDS  # a loop that has not gone round for so long is hung
 
 
@@ -40,16 +44,23 @@ class Daemon:
         self.settings = settings
         self.clock = clock or SystemClock()
         self.name = f"daemon:{socket.gethostname()}:{os.getpid()}"
+        self.owner = marked(self.name)
         self.started_at: datetime = self.clock.now()
         self.stopping = threading.Event()
+        self.broker = Outage("broker", self.clock)
+        self._ledger_outage = Outage("ledger", self.clock)
+        self._introduced = False
         self._leader: _Leadership | None = None
 
     def run(self) -> None:
-        """Stands by until it leads, leads until it is stopped or loses the lead, and so on."""
-        ledger, audit = self._open()
-        with ledger.write(self.name) as transaction:
-            data = {"host": socket.gethostname(), "pid": os.getpid(), "models": sorted(self.settings.models)}
-            transaction.event("daemon.started", data=data)
+        """Stands by until it leads, leads until it is stopped or loses the lead, and so on.
+
+        Raises LedgerNewer for a ledger that a newer retraind has made its own.
+        """
+        opened = self._open()
+        if opened is None:
+            return
+        ledger, audit = opened
         notify.ready()
         try:
             while not self.stopping.is_set():
@@ -76,51 +87,57 @@ class Daemon:
         if self._leader is not None:
             self._leader.end()  # the next turn takes the lead again, with the new settings
 
-    def _open(self) -> tuple[Ledger, AuditLog]:
-        """A ledger that does not answer at the start is waited for, and said so."""
-        delay = 1.0
-        while True:
+    def _open(self) -> tuple[Ledger, AuditLog] | None:
+        """A ledger that does not answer at the start is waited for, and said so. None: asked to stop meanwhile."""
+        backoff = Backoff(first=1.0, longest=30.0)
+        while not self.stopping.is_set():
             try:
-                return open_ledger(self.settings, self.clock)
-            except LedgerError as error:
-                _log.warning("ledger_unreachable", error=str(error), retry_seconds=delay)
+                return open_ledger(self.settings, self.clock, self._ledger_outage)
+            except LedgerAbsent as error:
                 notify.status(f"waiting for the ledger: {error}")
-                if self.stopping.wait(delay):
-                    raise
-                delay = min(delay * 2, 30.0)
                 notify.watchdog()
+                self.stopping.wait(backoff.next())
+        return None
 
     def _turn(self, ledger: Ledger, audit: AuditLog) -> None:
         """One heartbeat as a standby, or one whole time of leading."""
         try:
             token = self._beat_and_ask(ledger)
-        except LedgerError as error:
-            _log.warning("ledger_unreachable", error=str(error))
+        except LedgerError:  # told where it arose
             token = None
         if token is None:
             notify.watchdog()
             self.stopping.wait(self.settings.lease.heartbeat.total_seconds())
             return
         self._leader = _Leadership(self, ledger, audit, token)
+        if self.stopping.is_set():  # it came before there was a leader to be told
+            self._leader.end()
         try:
             self._leader.lead()
         except LedgerError as error:
-            _log.warning("lead_interrupted", error=str(error))
+            _log.info("lead_interrupted", error=str(error))
         finally:
             self._leader = None
 
     def _beat_and_ask(self, ledger: Ledger) -> int | None:
         with ledger.write(self.name) as transaction:
+            if not self._introduced:
+                data = {"host": socket.gethostname(), "pid": os.getpid(), "models": sorted(self.settings.models)}
+                transaction.event("daemon.started", data=data)
             self.beat(transaction)
-            token = leases.acquire(transaction, LEADER, self.name, self.settings.lease.length)
+            token = leases.acquire(transaction, LEADER, self.owner, self.settings.lease.lead)
             if token is not None:
                 transaction.event("daemon.led", data={"daemon": self.name, "token": token})
+        self._introduced = True
         return token
 
     def beat(self, transaction: Transaction) -> None:
-        leases.beat(transaction, self.name, "daemon", socket.gethostname(), os.getpid(), self.started_at)
+        host, pid = socket.gethostname(), os.getpid()
+        leases.beat(transaction, self.name, "daemon", host, pid, self.started_at, self.broker.since)
 
     def _say_goodbye(self, ledger: Ledger) -> None:
+        if not self._introduced:
+            return
         try:
             with ledger.write(self.name) as transaction:
                 leases.gone(transaction, self.name)
@@ -137,15 +154,17 @@ class _Leadership:
         self.settings = daemon.settings
         self.ledger = ledger
         self.token = token
-        queue = Queue(self.settings, ledger)
-        self.reconciler = Reconciler(self.settings, ledger, audit, queue, self.guard)
-        self.monitor = Monitor(self.settings, ledger, queue, self.guard, lambda: self.reconciler.audit_unwritable)
+        self.announcer = Announcer(Queue(self.settings, ledger, daemon.broker), lambda: self.reconciler.announce_all())
+        self.reconciler = Reconciler(self.settings, ledger, audit, self.announcer, self.guard)
+        self.monitor = Monitor(
+            self.settings, ledger, self.announcer, self.guard, lambda: self.reconciler.audit_unwritable
+        )
         self.alerts = AlertSender(ledger, self.settings.alerts, daemon.clock)
         self._ended = threading.Event()
 
     def guard(self, transaction: Transaction) -> None:
         """Raises LeaseLost inside the transaction when another daemon leads."""
-        leases.renew(transaction, LEADER, self.token, self.settings.lease.length)
+        leases.renew(transaction, LEADER, self.token, self.settings.lease.lead)
 
     def lead(self) -> None:
         """Leads until `end`, or until the lease is lost."""
@@ -157,6 +176,7 @@ class _Leadership:
         ]
         for thread in threads:
             thread.start()
+        self.announcer.start()
         self.alerts.start()
         try:
             self.monitor.run()
@@ -164,13 +184,15 @@ class _Leadership:
             _log.warning("lead_lost", reason=str(error))
         finally:
             self.end()
+            # From here on nothing of what hangs can commit, and another may lead.
+            self._release()
             self.alerts.stop()
             for thread in threads:
-                thread.join()
-            self._release()
+                thread.join(_END_SECONDS)
 
     def end(self) -> None:
         self._ended.set()
+        self.announcer.stop()
         self.monitor.stop()
 
     def _release(self) -> None:
@@ -189,11 +211,12 @@ class _Leadership:
                     self.guard(transaction)
                     self.daemon.beat(transaction)
             except LeaseLost as error:
-                _log.warning("lead_lost", reason=str(error))
+                if not self._ended.is_set():  # else it was given back
+                    _log.warning("lead_lost", reason=str(error))
                 self.end()
                 return
             except LedgerError as error:
-                _log.warning("heartbeat_failed", error=str(error))
+                _log.debug("heartbeat_failed", error=str(error))
             if self.daemon.clock.monotonic() - self.monitor.progress < _STUCK_SECONDS:
                 notify.watchdog()
             self.alerts.notify()
@@ -220,14 +243,5 @@ def run(settings: Settings) -> int:
     """Runs the daemon in this process until SIGTERM or SIGINT. Returns the exit code."""
     configure_logging(settings)
     daemon = Daemon(settings)
-    signal.signal(signal.SIGTERM, lambda *_: _stop(daemon))
-    signal.signal(signal.SIGINT, lambda *_: _stop(daemon))
-    signal.signal(signal.SIGHUP, lambda *_: threading.Thread(target=daemon.reload, daemon=True).start())
-    daemon.run()
+    Ending(daemon.stop, daemon.reload).wait(daemon.run)
     return 0
-
-
-def _stop(daemon: Daemon) -> None:
-    notify.stopping()
-    # A signal handler interrupts whatever the main thread does, locks held included: another thread acts.
-    threading.Thread(target=daemon.stop, daemon=True).start()

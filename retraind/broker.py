@@ -5,14 +5,16 @@ Called by whoever publishes or consumes (`retraind.queue`) and by `retraind chec
 
 import hashlib
 import os
+import socket
 import sys
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import parse_qsl, quote, urlencode, urlsplit
+from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit
 
 from retraind.errors import BrokerUnreachable
+from retraind.lean import redis_client
 from retraind.messages import DEFAULT_QUEUE
 from retraind.redaction import redact
 
@@ -72,18 +74,60 @@ def must_answer(url: str) -> None:
             client.ping()
 
 
+def must_listen(url: str) -> None:
+    """Raises BrokerUnreachable where nothing answers at `url`, whatever it says. Takes 8 seconds at most.
+
+    Asked now and then by who has nothing to publish, so it needs no client. Brokers behind TLS or a
+    sentinel are not asked.
+    """
+    parts = urlsplit(url)
+    try:
+        if parts.scheme == "redis+socket":
+            listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+            listener.settimeout(_CONNECT_SECONDS)
+            address: Any = unquote(parts.netloc + parts.path)
+        elif parts.scheme == "redis":
+            listener = socket.create_connection((parts.hostname or "localhost", parts.port or 6379), _CONNECT_SECONDS)
+            address = None
+        else:
+            return
+        with listener:
+            if address is not None:
+                listener.connect(address)
+            listener.settimeout(_ANSWER_SECONDS)
+            listener.sendall(b"PING\r\n")
+            if not listener.recv(1):
+                raise ConnectionResetError("it closed the connection")
+    except OSError as error:
+        raise BrokerUnreachable(f"the broker {redact(url)} does not answer: {error}; {_mend(url)}") from error
+
+
+def _mend(url: str) -> str:
+    return "start `retraind up`" if url.startswith(_SOCKET) else "start it, or correct `broker`"
+
+
+def waiting_messages(url: str, queues: Collection[str]) -> dict[str, int]:
+    """How many messages wait in each of the queues. Empty where that cannot be asked (a sentinel:// broker).
+
+    Raises BrokerUnreachable.
+    """
+    if url.startswith("sentinel://"):
+        return {}
+    with _asking(url) as client:
+        return {queue: int(client.llen(queue)) for queue in queues}
+
+
 @contextmanager
 def _asking(url: str) -> Iterator[Any]:
     """A client whose failures are BrokerUnreachable, with the mend."""
-    import redis  # a fifth of a second that most commands need not spend
+    redis = redis_client()  # a fifth of a second that most commands need not spend
 
     try:
         with _client(url) as client:
             yield client
     except (redis.RedisError, OSError, ValueError) as error:
-        mend = "start `retraind up`" if url.startswith(_SOCKET) else "start it, or correct `broker`"
         said = redact(str(error)).strip().rstrip(".")
-        raise BrokerUnreachable(f"the broker {redact(url)} does not answer: {said}; {mend}") from error
+        raise BrokerUnreachable(f"the broker {redact(url)} does not answer: {said}; {_mend(url)}") from error
 
 
 def _client(url: str) -> Any:

@@ -7,8 +7,9 @@
     ├── FilesUnreadable           watched files cannot be read; the next look will try again
     ├── BrokerUnreachable         the broker does not answer; what waits in the ledger is published later
     ├── AlertUndelivered          an alert's receiver refused it or did not answer; it is tried again
-    ├── LedgerError               the ledger does not answer
-    │   └── LedgerNewer           ... to this version: its schema is one for newer ones; waiting mends nothing
+    ├── LedgerError               the ledger cannot be used
+    │   ├── LedgerAbsent          ... just now (down, busy, full): what was to be done is tried again
+    │   └── LedgerNewer           ... by this version: its schema is one for newer ones; waiting mends nothing
     ├── Conflict                  somebody else won, or the state does not allow it (exit 1)
     │   └── LeaseLost             this process's lease was taken: it may commit nothing more
     ├── Interrupted               a stage was asked to stop, and did (cancelled, shutting down, lease lost)
@@ -54,7 +55,11 @@ class AlertUndelivered(RetraindError):
 
 
 class LedgerError(RetraindError):
-    """The ledger does not answer, or cannot be opened."""
+    """The ledger cannot be used."""
+
+
+class LedgerAbsent(LedgerError):
+    """The ledger does not answer just now."""
 
 
 class LedgerNewer(LedgerError):

@@ -10,6 +10,8 @@ from retraind.states import Stage
 
 PREFIX = "retraind."
 CONVERGE = PREFIX + "converge"
+TIDY = PREFIX + "tidy"
+EVERYTHING = "everything"  # what TIDY is told, for a message carries one id
 DEFAULT_QUEUE = "retraind"
 JOB_ID = re.compile(r"[0-9]{6}-[0-9]{6}-[0-9a-f]{6}")  # as retraind.ledger.jobs makes them
 
@@ -19,4 +21,4 @@ def stage_task(stage: Stage) -> str:
     return PREFIX + str(stage)
 
 
-TASKS = frozenset({CONVERGE, *(stage_task(stage) for stage in Stage)})
+TASKS = frozenset({CONVERGE, TIDY, *(stage_task(stage) for stage in Stage)})

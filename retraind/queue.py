@@ -4,14 +4,19 @@
 daemon's reconciler publishes again.
 """
 
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from retraind import faults
-from retraind.broker import broker_url, must_answer
+from retraind.broker import broker_url, must_answer, must_listen, waiting_messages
 from retraind.config.settings import Settings
 from retraind.errors import BrokerUnreachable
+from retraind.lean import redis_client
 from retraind.ledger import Ledger, jobs, work
-from retraind.messages import CONVERGE, DEFAULT_QUEUE, stage_task
+from retraind.ledger.rows import Job
+from retraind.messages import CONVERGE, DEFAULT_QUEUE, EVERYTHING, TIDY, stage_task
+from retraind.outage import Outage
 from retraind.states import CLAIMABLE_STATES, Stage
 
 
@@ -22,6 +27,7 @@ def celery_app(settings: Settings, *, publisher: bool) -> Any:
     timeout nor a result backend matters: the ledger owns time and results. A `publisher` gives up
     soon, because the reconciler will try again; a worker keeps trying to connect.
     """
+    redis_client()
     from celery import Celery  # a tenth of a second that `status` need not spend
 
     app = Celery("retraind")
@@ -64,11 +70,16 @@ def queues(settings: Settings) -> list[str]:
 
 
 class Queue:
-    """Publishes wake-ups. Opened once per process."""
+    """Publishes wake-ups. Opened once per process.
 
-    def __init__(self, settings: Settings, ledger: Ledger) -> None:
+    With an `outage`, as long-running processes give it, a broker that does not answer is told once, and so is its
+    return; whoever gets the BrokerUnreachable need not.
+    """
+
+    def __init__(self, settings: Settings, ledger: Ledger, outage: Outage | None = None) -> None:
         self.settings = settings
         self.ledger = ledger
+        self.outage = outage
         self._app: Any = None
 
     def announce(self, job_id: str, actor: str) -> None:
@@ -82,7 +93,7 @@ class Queue:
             done = work.done_stages(connection, job_id)
         if job is None or job.state not in CLAIMABLE_STATES or (job.not_before and job.not_before > now):
             return
-        stage = next((stage for stage in Stage if stage not in done), Stage.DEPLOY)
+        stage = _next_stage(done)
         self._send(stage_task(stage), job_id, self._queue_of(job.model, stage))
         with self.ledger.write(actor) as transaction:
             jobs.announced(transaction, job_id)
@@ -91,6 +102,31 @@ class Queue:
         """Wakes a worker to make every target of `model` show what the ledger says. Raises BrokerUnreachable."""
         self._send(CONVERGE, model, DEFAULT_QUEUE)
 
+    def tidy(self) -> None:
+        """Wakes a worker to free the disk of what was kept long enough. Raises BrokerUnreachable."""
+        self._send(TIDY, EVERYTHING, DEFAULT_QUEUE)
+
+    def probe(self) -> None:
+        """Does nothing but see whether the broker answers. Raises BrokerUnreachable."""
+        with self._told():
+            must_listen(broker_url(self.settings))
+
+    def lost(self, announced: Sequence[Job]) -> set[str]:
+        """The ids of those announced jobs, of all that nobody has claimed, whose messages cannot all be waiting.
+
+        A queue that holds fewer messages than jobs were announced in it lost some: then each may be the one.
+        Raises BrokerUnreachable.
+        """
+        by_queue: dict[str, list[str]] = {}
+        with self.ledger.read() as connection:
+            for job in announced:
+                done = work.done_stages(connection, job.id)
+                by_queue.setdefault(self._queue_of(job.model, _next_stage(done)), []).append(job.id)
+        with self._told():
+            lengths = waiting_messages(broker_url(self.settings), list(by_queue))
+        short = [ids for queue, ids in by_queue.items() if lengths.get(queue, len(ids)) < len(ids)]
+        return {job for ids in short for job in ids}
+
     def _queue_of(self, model: str, stage: Stage) -> str:
         """The stage's queue: what the model says of its training, else what is said of the stage."""
         configured = self.settings.models.get(model)
@@ -98,13 +134,37 @@ class Queue:
         return own or self.settings.workers.queues.get(stage, DEFAULT_QUEUE)
 
     def _send(self, task: str, argument: str, queue: str) -> None:
+        with self._told():
+            must_answer(broker_url(self.settings))
+            try:
+                self._publish(task, argument, queue)
+            except BrokerUnreachable:
+                # The connection may be one of before the broker's restart: a fresh one tells.
+                self._app = None
+                self._publish(task, argument, queue)
+
+    def _publish(self, task: str, argument: str, queue: str) -> None:
         if self._app is None:
             self._app = celery_app(self.settings, publisher=True)
         from kombu.exceptions import KombuError  # OperationalError, which wraps whatever the transport raised
 
-        must_answer(broker_url(self.settings))
         try:
             with faults.around(f"publish.{task}"):
                 self._app.send_task(task, args=[argument], queue=queue, retry=False)
         except (OSError, KombuError) as error:
             raise BrokerUnreachable(f"the broker took no message ({error}); see that it runs") from error
+
+    @contextmanager
+    def _told(self) -> Iterator[None]:
+        try:
+            yield
+        except BrokerUnreachable as error:
+            if self.outage is not None:
+                self.outage.enter(error)
+            raise
+        if self.outage is not None:
+            self.outage.leave()
+
+
+def _next_stage(done: Collection[Stage]) -> Stage:
+    return next((stage for stage in Stage if stage not in done), Stage.DEPLOY)

@@ -15,8 +15,10 @@ from retraind.clock import Clock, SystemClock
 from retraind.config.deploy import MlflowTarget
 from retraind.config.loading import find_configuration, load
 from retraind.config.settings import Settings
+from retraind.identity import marked
 from retraind.ledger import Ledger
 from retraind.opening import open_ledger
+from retraind.outage import Outage
 from retraind.queue import Queue
 from workers.registry import Registry
 
@@ -37,8 +39,22 @@ class Session:
         return f"worker:{socket.gethostname()}:{os.getpid()}"
 
     @cached_property
+    def owner(self) -> str:
+        """The same, as the holder of leases: others on this machine can tell when it is gone."""
+        return marked(self.name)
+
+    @cached_property
+    def broker(self) -> Outage:
+        """Whether the broker is absent, as this process sees it."""
+        return Outage("broker", self.clock)
+
+    @cached_property
+    def _ledger_outage(self) -> Outage:
+        return Outage("ledger", self.clock)
+
+    @cached_property
     def _opened(self) -> tuple[Ledger, AuditLog]:
-        return open_ledger(self.settings, self.clock)
+        return open_ledger(self.settings, self.clock, self._ledger_outage)
 
     @property
     def ledger(self) -> Ledger:
@@ -46,7 +62,7 @@ class Session:
 
     @cached_property
     def queue(self) -> Queue:
-        return Queue(self.settings, self.ledger)
+        return Queue(self.settings, self.ledger, self.broker)
 
     @cached_property
     def registry(self) -> Registry:
@@ -63,8 +79,12 @@ _sessions: dict[int, Session] = {}
 
 
 def current() -> Session:
-    """This process's session, opened from the configuration that the environment names."""
+    """This process's session, opened from the configuration that the environment names.
+
+    A child goes by the configuration that its parent read, whenever it was forked.
+    """
     if os.getpid() not in _sessions:
+        settings = next((session.settings for session in _sessions.values()), None)
         _sessions.clear()  # what the parent had open is the parent's
-        _sessions[os.getpid()] = Session(load(find_configuration(None, os.environ), os.environ))
+        _sessions[os.getpid()] = Session(settings or load(find_configuration(None, os.environ), os.environ))
     return _sessions[os.getpid()]

@@ -73,6 +73,17 @@ def known(connection: Connection, model: str) -> list[str]:
     return list(connection.execute(select(_jobs.c.id).where(_jobs.c.model == model)).scalars())
 
 
+def ended(connection: Connection, model: str) -> frozenset[str]:
+    """The ids of the model's jobs that are over."""
+    query = select(_jobs.c.id).where(_jobs.c.model == model, _jobs.c.state.not_in(OPEN_STATES))
+    return frozenset(connection.execute(query).scalars())
+
+
+def deploying(connection: Connection) -> frozenset[str]:
+    """The models that a job is being deployed of right now."""
+    return frozenset(connection.execute(select(_jobs.c.model).where(_jobs.c.state == JobState.DEPLOYING)).scalars())
+
+
 def causes(connection: Connection, job: str) -> list[dict[str, Any]]:
     """The firings recorded with a job, oldest first: {trigger, role, at, sentence, numbers}."""
     fires = tables.fires
@@ -86,13 +97,14 @@ def causes(connection: Connection, job: str) -> list[dict[str, Any]]:
 def unclaimed(connection: Connection, now: datetime, announced_before: datetime) -> list[Job]:
     """Jobs that somebody should be working on and nobody is: to be announced (again).
 
-    Never announced, or not since `announced_before`; without a live lease; not waiting for a retry.
+    Never announced, or not since `announced_before` (nor at an instant that is yet to come: the clock was stepped
+    back); without a live lease; not waiting for a retry.
     """
     query = select(_jobs).where(
         _jobs.c.state.in_(CLAIMABLE_STATES),
         or_(_jobs.c.lease_until.is_(None), _jobs.c.lease_until <= now),
         or_(_jobs.c.not_before.is_(None), _jobs.c.not_before <= now),
-        or_(_jobs.c.published_at.is_(None), _jobs.c.published_at <= announced_before),
+        or_(_jobs.c.published_at.is_(None), _jobs.c.published_at <= announced_before, _jobs.c.published_at > now),
     )
     return [Job.of(row) for row in connection.execute(query.order_by(_jobs.c.requested_at))]
 

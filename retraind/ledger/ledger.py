@@ -3,6 +3,7 @@
 Whoever commits, daemon, worker or command, then lets the audit log catch up.
 """
 
+import sqlite3
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
@@ -10,15 +11,17 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine, insert, select, update
 from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from retraind import faults
 from retraind.clock import Clock, SystemClock
-from retraind.errors import LedgerError
+from retraind.errors import LedgerAbsent
 from retraind.events import EVENTS
 from retraind.ledger import tables
 from retraind.ledger.chain import digest, plain, record_of
 from retraind.ledger.engine import WRITE, open_engine
 from retraind.ledger.schema import ensure_schema
+from retraind.outage import Outage
 from retraind.redaction import redact_data
 
 
@@ -69,6 +72,9 @@ class Transaction:
 class Ledger:
     """Opened once per process. `after_commit` is called after each commit that wrote events; it must not raise.
 
+    With an `outage`, as long-running processes give it, a ledger that does not answer is told once, and so is
+    its return; whoever gets the LedgerError need not.
+
     `redact` hides secrets in an event's data before it is hashed: what is written can never be unwritten.
     """
 
@@ -77,13 +83,14 @@ class Ledger:
         self.clock = clock
         self.after_commit = after_commit
         self.redact: Callable[[Any], Any] = redact_data
+        self.outage: Outage | None = None
 
     @classmethod
     def open(cls, url: str, clock: Clock | None = None) -> "Ledger":
         """Opens, and creates or migrates where needed.
 
-        Raises ConfigurationError for a bad URL, LedgerError for a database that does not answer or
-        has a schema this version does not know.
+        Raises ConfigurationError for a bad URL, LedgerAbsent for a database that does not answer, LedgerNewer for
+        one whose schema is for newer versions only.
         """
         engine = open_engine(url)
         with _translated(url):
@@ -93,7 +100,7 @@ class Ledger:
     @contextmanager
     def read(self) -> Iterator[Connection]:
         """A read transaction: one consistent snapshot on SQLite, statement by statement on Postgres."""
-        with _translated(str(self.engine.url)), self.engine.connect() as connection, connection.begin():
+        with self._told(), self.engine.connect() as connection, connection.begin():
             yield connection
 
     @contextmanager
@@ -105,13 +112,15 @@ class Ledger:
         """
         where = f"ledger.{faults.caller(1)}" if faults.ARMED else ""
         faults.point(f"{where}.before")
-        with _translated(str(self.engine.url)), self.engine.connect() as plain_connection:
+        with self._told(), self.engine.connect() as plain_connection:
             connection = plain_connection.execution_options(**{WRITE: True})
             with connection.begin():
                 transaction = Transaction(connection, self.clock.now(), actor, self.redact)
                 yield transaction
                 told = transaction.append_events()
                 faults.point(f"{where}.in")
+        if self.outage is not None:
+            self.outage.leave()  # by a commit: a database that is busy or full can still be read
         faults.point(f"{where}.after")
         if told:
             self.after_commit()
@@ -119,18 +128,38 @@ class Ledger:
     def close(self) -> None:
         self.engine.dispose()
 
+    @contextmanager
+    def _told(self) -> Iterator[None]:
+        try:
+            with _translated(str(self.engine.url)):
+                yield
+        except LedgerAbsent as error:
+            if self.outage is not None:
+                self.outage.enter(error)
+            raise
+
 
 @contextmanager
 def _translated(url: str) -> Iterator[None]:
     try:
         yield
-    except (OperationalError, DBAPIError) as error:
-        if isinstance(error, OperationalError) or error.connection_invalidated:
-            raise LedgerError(
-                f"the ledger {_without_password(url)} does not answer: {str(error.orig).strip()}; "
-                "check that its directory or server is there and try again"
-            ) from error
-        raise
+    except (DBAPIError, PoolTimeout, sqlite3.OperationalError) as error:
+        if isinstance(error, DBAPIError) and not _is_absence(error):
+            raise
+        # A connection that could not be prepared fails with the driver's own error.
+        said = error.orig if isinstance(error, DBAPIError) else error
+        raise LedgerAbsent(
+            f"the ledger {_without_password(url)} does not answer: {str(said).strip()}; "
+            "check that its directory or server is there and try again"
+        ) from error
+
+
+def _is_absence(error: DBAPIError) -> bool:
+    """True for what passes by itself or once a person has mended the server; all else is a fault of ours."""
+    if isinstance(error, OperationalError) or error.connection_invalidated:
+        return True
+    # A standby that was promoted elsewhere, or a session ended for idling in its transaction.
+    return getattr(error.orig, "sqlstate", None) in {"25006", "25P03", "57P05"}
 
 
 def _without_password(url: str) -> str:

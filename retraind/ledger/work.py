@@ -14,7 +14,7 @@ from sqlalchemy import Connection, select, update
 from retraind import identity
 from retraind.errors import FailureKind, LeaseLost
 from retraind.ledger import tables
-from retraind.ledger.ledger import Transaction
+from retraind.ledger.ledger import Ledger, Transaction
 from retraind.ledger.rows import Job, Version, insert_if_absent, upsert
 from retraind.states import CLAIMABLE_STATES, STAGES, JobState, Stage
 
@@ -143,6 +143,16 @@ def end_lease(transaction: Transaction, job: Job) -> bool:
             .values(state="interrupted", ended_at=transaction.now)
         )
     return ended > 0
+
+
+def take_from_dead(ledger: Ledger, actor: str) -> list[str]:
+    """Ends every lease whose holder died on this machine. The ids of the jobs that are free now."""
+    with ledger.read() as connection:
+        found = orphans(connection, ledger.clock.now())
+    if not found:
+        return []
+    with ledger.write(actor) as transaction:
+        return [job.id for job in found if end_lease(transaction, job)]
 
 
 def begin_stage(transaction: Transaction, held: Claim, stage: Stage) -> int:
