@@ -15,12 +15,12 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
+from typing import Protocol
 
 import structlog
 
 from retraind.broker import socket_path
 from retraind.clock import Clock, SystemClock
-from retraind.config.settings import Settings
 from retraind.errors import BrokerUnreachable, ConfigurationError, RetraindError
 from retraind.guarded import ASK, KILL, Guarded
 from retraind.locks import PidLock
@@ -40,10 +40,17 @@ _PONG = b"+PONG\r\n"
 _log = structlog.get_logger(__name__)
 
 
+class KeepsState(Protocol):
+    """Anything that knows its state directory: `retraind.config.settings.Settings` does."""
+
+    @property
+    def state(self) -> Path: ...
+
+
 class EmbeddedBroker:
     """The Valkey server of one state directory, as a child that cannot outlive this process."""
 
-    def __init__(self, settings: Settings, clock: Clock | None = None) -> None:
+    def __init__(self, settings: KeepsState, clock: Clock | None = None) -> None:
         self.directory = settings.state.resolve() / "broker"
         self.socket_path = socket_path(settings.state)
         self._clock = clock or SystemClock()
@@ -200,6 +207,7 @@ class EmbeddedBroker:
             "save": "",  # the append-only file is all there is to keep
             "maxmemory-policy": "noeviction",
             "databases": "1",
+            "hz": "2",  # housekeeping of which an idle broker has none; ten times a second is most of its time
         }
         return [str(get_binary_path()), *(part for name, value in options.items() for part in (f"--{name}", value))]
 

@@ -7,15 +7,17 @@ PR_SET_PDEATHSIG alone would.
 """
 
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import IO
-
-import psutil
+from typing import IO, TYPE_CHECKING
 
 from retraind.notify import NOT_INHERITED
+
+if TYPE_CHECKING:
+    import psutil
 
 _GUARD = Path(__file__).with_name("guard.py")
 ASK = b"T"  # SIGTERM first, SIGKILL after the grace
@@ -87,18 +89,22 @@ class Guarded:
             return False
         return True
 
-    def descendants(self) -> list[psutil.Process]:
+    def descendants(self) -> list["psutil.Process"]:
         """Every living process of the command, also what left its session: the guard adopted it."""
+        import psutil  # 5 MiB that a process which only waits for its command does without
+
         try:
             return psutil.Process(self._guard.pid).children(recursive=True)
         except psutil.NoSuchProcess:
             return []
 
-    def ask_to_end(self) -> None:
-        """SIGTERM to the command alone, which then ends its own children as it sees fit. Nothing where it has ended."""
+    def ask_to_end(self, number: signal.Signals = signal.SIGTERM) -> None:
+        """A signal to the command alone, which then ends its own children as it sees fit. Nothing where it has ended."""
+        import psutil
+
         try:
             adopted = psutil.Process(self._guard.pid).children()
-            min(adopted, key=lambda child: child.create_time()).terminate()  # what it adopted came later
+            min(adopted, key=lambda child: child.create_time()).send_signal(number)  # what it adopted came later
         except (psutil.NoSuchProcess, ValueError):
             return
 
@@ -124,6 +130,8 @@ class Guarded:
         """Waits for the guard; one that does not answer (it was stopped) is killed with all that descends from it."""
         if self.ended_within(seconds):
             return
+        import psutil
+
         processes = self.descendants()
         self._guard.kill()
         for process in processes:

@@ -10,12 +10,13 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import psutil
-
-from retraind.config.settings import Settings
 from retraind.errors import Conflict
 from retraind.privacy import PRIVATE_FILE
+
+if TYPE_CHECKING:
+    from retraind.config.settings import Settings
 
 _POLL_SECONDS = 0.05
 
@@ -75,15 +76,23 @@ def _lives(holder: list[str]) -> bool:
     """True unless the holder is known to be dead: another host's processes cannot be seen from here."""
     if len(holder) != 2 or not holder[0].isdigit():
         return False
+    import psutil  # not wanted by a process that only holds a lock
+
     return holder[1] != socket.gethostname() or psutil.pid_exists(int(holder[0]))
 
 
-@contextmanager
-def only_up(settings: Settings) -> Iterator[None]:
-    """Holds off every other `retraind up` on the same state directory. Raises Conflict, naming its pid."""
+def up_lock(settings: "Settings") -> PidLock:
+    """The lock, held, of the one `retraind up` on a state directory. Raises Conflict, naming its pid."""
     settings.state.mkdir(parents=True, exist_ok=True)
     lock = PidLock(settings.state / "up.lock", "`retraind up` runs")
     lock.acquire()
+    return lock
+
+
+@contextmanager
+def only_up(settings: "Settings") -> Iterator[None]:
+    """Holds off every other `retraind up` on the same state directory. Raises Conflict, naming its pid."""
+    lock = up_lock(settings)
     try:
         yield
     finally:

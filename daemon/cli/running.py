@@ -1,6 +1,7 @@
 """The verbs that run processes: up, run, worker; and healthcheck, which asks after them."""
 
 import socket
+from importlib import import_module
 from typing import Annotated, Literal
 
 import typer
@@ -10,6 +11,8 @@ from daemon.cli.command import ConfigOption
 from daemon.cli.session import load_settings, session
 from retraind.privacy import refuse_writable
 
+_LEAN = "retraind.lean"  # imported for its effect, before anything else
+
 
 def up(*, config: ConfigOption = None) -> None:
     """All on one machine: embedded broker, a worker, the daemon."""
@@ -17,11 +20,12 @@ def up(*, config: ConfigOption = None) -> None:
     refuse_writable(settings)
     from daemon.up import up as run_all  # what is wrong with the configuration is told before this second passes
 
-    raise typer.Exit(run_all(settings))
+    run_all(settings)
 
 
 def run(*, config: ConfigOption = None) -> None:
     """The daemon alone, for service managers and containers."""
+    import_module(_LEAN)
     settings = load_settings(config)
     from daemon.service import run as run_daemon
 
@@ -40,11 +44,10 @@ def worker(
     config: ConfigOption = None,
 ) -> None:
     """A Celery worker alone."""
-    import importlib
-
+    import_module(_LEAN)
     settings = load_settings(config)
     # The floors keep daemon and workers apart: only this verb starts a worker, and only by name.
-    service = importlib.import_module("workers.service")
+    service = import_module("workers.service")
     names = [name for item in queues or () for name in item.split(",") if name]
     raise typer.Exit(service.run(settings, names, concurrency))
 

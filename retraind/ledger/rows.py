@@ -3,10 +3,10 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from datetime import datetime
+from importlib import import_module
 from typing import Any, Self
 
-from sqlalchemy import Row, Table
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy import Connection, Row, Table
 
 from retraind.ledger.ledger import Transaction
 from retraind.states import OPEN_STATES, JobState
@@ -91,14 +91,17 @@ class Deployment(FromRow):
 def insert_if_absent(transaction: Transaction, table: Table, values: Mapping[str, Any]) -> bool:
     """Inserts unless a unique constraint forbids it. True when the row is new."""
     connection = transaction.connection
-    dialect = sqlite if connection.dialect.name == "sqlite" else postgresql
-    statement = dialect.insert(table).values(**values).on_conflict_do_nothing()
+    statement = _insert(connection, table).values(**values).on_conflict_do_nothing()
     return connection.execute(statement.returning(*table.primary_key)).first() is not None
 
 
 def upsert(transaction: Transaction, table: Table, key: Mapping[str, Any], values: Mapping[str, Any]) -> None:
     """Inserts the row with primary key `key`, or sets `values` in it."""
     connection = transaction.connection
-    dialect = sqlite if connection.dialect.name == "sqlite" else postgresql
-    statement = dialect.insert(table).values(**key, **values)
+    statement = _insert(connection, table).values(**key, **values)
     connection.execute(statement.on_conflict_do_update(index_elements=list(key), set_=dict(values)))
+
+
+def _insert(connection: Connection, table: Table) -> Any:
+    """The dialect's own insert, which knows conflicts; only the dialect at hand is imported."""
+    return import_module(f"sqlalchemy.dialects.{connection.dialect.name}").insert(table)

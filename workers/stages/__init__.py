@@ -1,16 +1,20 @@
-"""What each stage does, one file each, listed here."""
+"""What each stage does, one file each, named for the stage and listed here."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
+from importlib import import_module
 
 from retraind.states import Stage
 from workers.context import StageContext, StageResult
-from workers.stages import deploy, evaluate, ingest, register, train, validate
 
-RUN: Mapping[Stage, Callable[[StageContext], StageResult]] = {
-    Stage.INGEST: ingest.run,
-    Stage.VALIDATE: validate.run,
-    Stage.TRAIN: train.run,
-    Stage.EVALUATE: evaluate.run,
-    Stage.REGISTER: register.run,
-    Stage.DEPLOY: deploy.run,
-}
+
+def _stage(stage: Stage) -> Callable[[StageContext], StageResult]:
+    """Imported when it is run: what a stage needs (pyarrow, mlflow) would make every idle worker large."""
+
+    def run(context: StageContext) -> StageResult:
+        result: StageResult = import_module(f"{__name__}.{stage}").run(context)
+        return result
+
+    return run
+
+
+RUN: dict[Stage, Callable[[StageContext], StageResult]] = {stage: _stage(stage) for stage in Stage}
