@@ -11,7 +11,10 @@ A message is only a wake-up. The steps, each safe to die after:
 """
 
 import random
+import time
+from collections.abc import Callable
 from datetime import timedelta
+from functools import partial
 
 import structlog
 
@@ -22,6 +25,7 @@ from retraind.errors import (
     FailureKind,
     Interrupted,
     LeaseLost,
+    LedgerAbsent,
     LedgerError,
     RetraindError,
     StageError,
@@ -30,7 +34,9 @@ from retraind.errors import (
 )
 from retraind.ledger import jobs, models, work
 from retraind.ledger.ledger import Transaction
+from retraind.ledger.rows import Job
 from retraind.ledger.work import Claim
+from retraind.outage import Backoff
 from retraind.redaction import redact
 from retraind.states import CLAIMABLE_STATES, STAGES, JobState, Stage
 from workers.context import StageContext, StageResult
@@ -38,15 +44,21 @@ from workers.lifeline import Lifeline
 from workers.refusals import refuse
 from workers.session import STOPPING, Session
 from workers.stages import RUN
+from workers.sweeping import sweep_host, sweep_job
 from workers.tidying import tidy
 
 _log = structlog.get_logger(__name__)
+PATIENCE_SECONDS = 600.0  # with a ledger that takes no result
 MOST_CHARACTERS = 2000  # of an error in the ledger; a library may put a whole table into its message
 
 
 def advance(session: Session, job_id: str, stage: Stage) -> None:
     """Runs `stage` of the job if it is the next; does nothing for a message that is old, doubled or forged."""
-    held = _claim(session, job_id, stage)
+    try:
+        held = _claim(session, job_id, stage)
+    except LedgerAbsent as error:
+        _log.info("claim_failed", job=job_id, stage=str(stage), error=str(error))  # it is announced again
+        return
     if held is None:
         return
     policy = _policy(session, held)
@@ -62,9 +74,9 @@ def advance(session: Session, job_id: str, stage: Stage) -> None:
         with line:
             outcome = _attempt(session, held, stage, line)
         if isinstance(outcome, StageResult):
-            _commit(session, held, stage, outcome, policy)
+            _patiently(partial(_commit, session, held, stage, outcome, policy))
         else:
-            _commit_failure(session, held, stage, outcome, policy)
+            _patiently(partial(_commit_failure, session, held, stage, outcome, policy))
     except LeaseLost as error:
         log.warning("stage_abandoned", reason=str(error))
         return
@@ -72,7 +84,23 @@ def advance(session: Session, job_id: str, stage: Stage) -> None:
         log.warning("stage_uncommitted", error=str(error))  # the lease runs out and the stage is taken up again
         return
     announce(session, job_id)
-    _tidy(session, held.job.model)
+    _tidy(session, held.job)
+
+
+def _patiently(commit: Callable[[], None]) -> None:
+    """Commits what is done, again and again while the ledger is absent: it need not be done twice.
+
+    The lease may run out meanwhile; then whoever takes the job takes it by another token. Raises LeaseLost, and
+    LedgerAbsent when the worker is to stop or its patience ends.
+    """
+    backoff = Backoff(longest=5.0)
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while True:
+        try:
+            return commit()
+        except LedgerAbsent:
+            if time.monotonic() > deadline or STOPPING.wait(backoff.next()):
+                raise
 
 
 def announce(session: Session, job_id: str) -> None:
@@ -80,15 +108,16 @@ def announce(session: Session, job_id: str) -> None:
     try:
         session.queue.announce(job_id, session.name)
     except (BrokerUnreachable, LedgerError) as error:
-        _log.warning("announce_failed", job=job_id, error=str(error))
+        _log.info("announce_failed", job=job_id, error=str(error))
 
 
-def _tidy(session: Session, model: str) -> None:
+def _tidy(session: Session, done: Job) -> None:
     """Frees the disk; a file that cannot be removed now goes another time."""
     try:
-        tidy(session, model)
+        sweep_job(session, done.id)
+        tidy(session, done.model)
     except (OSError, LedgerError) as error:
-        _log.warning("tidying_failed", model=model, error=str(error))
+        _log.warning("tidying_failed", model=done.model, error=str(error))
 
 
 def _claim(session: Session, job_id: str, stage: Stage) -> Claim | None:
@@ -103,7 +132,7 @@ def _claim(session: Session, job_id: str, stage: Stage) -> Claim | None:
         _log.debug("message_ignored", job=job_id, stage=str(stage), state=job.state)
         return None
     with session.ledger.write(session.name) as transaction:
-        held = work.claim(transaction, job_id, session.name, session.settings.lease.length)
+        held = work.claim(transaction, job_id, session.owner, session.settings.lease.length)
         if held is None:
             return None
         if held.next is not stage:
@@ -168,12 +197,21 @@ def _context(session: Session, held: Claim, attempt: int, line: Lifeline) -> Sta
     if model is None:
         raise UnknownFailure(f"model {held.job.model!r} is not in this worker's configuration any more")
     directory = session.settings.jobs_directory / held.job.id
+    if directory.is_symlink():
+        raise UnknownFailure(f"{directory} is a link, and a job's directory never is; remove it and start a new job")
     directory.mkdir(parents=True, exist_ok=True)
 
     def should_stop() -> str | None:
         return line.reason() or ("the worker is stopping" if STOPPING.is_set() else None)
 
-    return StageContext(session, held.job, model, directory, held.done, session.clock.now(), attempt, should_stop)
+    def fence() -> None:
+        _renew(session, held, session.settings.lease.length)
+
+    now = session.clock.now()
+    context = StageContext(session, held.job, model, directory, held.done, now, attempt, should_stop, fence)
+    context.files.sweep(ended=False)
+    sweep_host()
+    return context
 
 
 def _commit(session: Session, held: Claim, stage: Stage, result: StageResult, policy: Policy) -> None:

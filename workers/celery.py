@@ -12,11 +12,12 @@ from celery import signals
 
 from retraind.errors import ConfigurationError
 from retraind.logs import configure_logging
-from retraind.messages import CONVERGE, stage_task
+from retraind.messages import CONVERGE, EVERYTHING, TIDY, stage_task
 from retraind.privacy import keep_private, refuse_writable
 from retraind.queue import celery_app
 from retraind.states import Stage
-from workers import doorway, presence
+from workers import checking, doorway, ending, forking, presence
+from workers.advance import advance
 from workers.session import current
 
 
@@ -24,8 +25,6 @@ def _stage(stage: Stage) -> Callable[[object], None]:
     """The task body of one stage. What is not a job's id was forged, and is dropped."""
 
     def stage_task(job_id: object) -> None:
-        from workers.advance import advance  # after the fork, so that the parent stays small
-
         if isinstance(job_id, str):
             advance(current(), job_id, stage)
 
@@ -37,6 +36,13 @@ def _converge(model: object) -> None:
 
     if isinstance(model, str):
         converge_if_needed(current(), model)
+
+
+def _tidy(what: object) -> None:
+    from workers.tidying import tidy_everything
+
+    if what == EVERYTHING:
+        tidy_everything(current())
 
 
 def make_app() -> Any:
@@ -52,6 +58,8 @@ def make_app() -> Any:
     for stage in Stage:
         application.task(_stage(stage), name=stage_task(stage))
     application.task(_converge, name=CONVERGE)
+    application.task(_tidy, name=TIDY)
+    forking.begin(application)
     doorway.guard(application)
     return application
 
@@ -61,11 +69,12 @@ def _log(**_: object) -> None:
 
 
 def _ready(**_: object) -> None:
-    presence.begin(current())
+    presence.ready()
+    checking.begin(current())
 
 
 def _stopping(**_: object) -> None:
-    presence.stopping(current())
+    ending.begin(current())
 
 
 def _stopped(**_: object) -> None:

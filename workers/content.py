@@ -1,11 +1,15 @@
 """The hash of a table's content: the same for the same rows, however a file encodes them."""
 
 import hashlib
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+
+from retraind.errors import DataFailure
 
 
 def content_hash(table: pa.Table) -> str:
@@ -16,6 +20,27 @@ def content_hash(table: pa.Table) -> str:
         for part in _parts(name, table[name]):
             digest.update(part)
     return digest.hexdigest()
+
+
+def file_hash(path: Path) -> str:
+    """SHA-256, in hex, over the bytes of the file."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def must_be_recorded(path: Path, ingested: Mapping[str, Any]) -> Path:
+    """`path`, whose bytes are those that `ingest` recorded in the ledger. Raises DataFailure where they are others."""
+    recorded = ingested.get("files", {}).get(path.name)
+    try:
+        found = file_hash(path)
+    except OSError as error:
+        raise DataFailure(f"{path}, which ingest left, cannot be read ({error}); start a new job") from error
+    if recorded is not None and found != recorded:
+        raise DataFailure(
+            f"{path} is not what ingest left: its SHA-256 begins with {found[:12]} and the ledger has {recorded[:12]}; "
+            "somebody changed it since, so start a new job"
+        )
+    return path
 
 
 def _parts(name: str, column: pa.ChunkedArray) -> list[bytes]:

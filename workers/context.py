@@ -9,6 +9,8 @@ from typing import Any
 from retraind.config.settings import Model
 from retraind.ledger.rows import Job, Version
 from retraind.states import JobState, Stage
+from workers.job_directory import JobDirectory
+from workers.lifeline import unfenced
 from workers.session import Session
 
 
@@ -24,6 +26,12 @@ class StageContext:
     now: datetime
     attempt: int
     should_stop: Callable[[], str | None]  # asked often; a reason means: end soon
+    fence: Callable[[], None] = unfenced  # asked right before each outside write: raises LeaseLost, or renews the lease
+
+    @property
+    def files(self) -> JobDirectory:
+        """The job's directory, as this attempt uses it."""
+        return JobDirectory(self.directory, self.job.lease_token)
 
 
 @dataclass(frozen=True)

@@ -4,33 +4,54 @@ Written beside the place they go to, flushed to the disk, renamed, and the direc
 rename is only on the disk when the directory is.
 """
 
+import errno
 import json
 import os
 import shutil
-import uuid
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from retraind import faults
 from retraind.privacy import publish
+from workers.temporaries import beside, discard
+
+_TAKEN = frozenset({errno.ENOTEMPTY, errno.EEXIST})
 
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
     """A path to write to; when the block ends well it takes the place of `path`, and when it does not it is removed."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
+    temporary = beside(path)
     try:
         yield temporary
-        for written in [temporary, *temporary.rglob("*")]:
-            flush(written)
+        _flush_all(temporary)
         with faults.around("durable.replace"):
             temporary.replace(path)
         flush(path.parent)
     finally:
-        remove(temporary)
+        discard(temporary)
+
+
+@contextmanager
+def making_once(path: Path) -> Iterator[Path]:
+    """A path to make a directory at; when the block ends well it becomes `path`, once for all.
+
+    A directory that stands there by then stays, and this one is removed: whoever was first is right,
+    and one who comes late (a worker stopped past its lease) changes nothing that others have read.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = beside(path)
+    try:
+        yield temporary
+        _flush_all(temporary)
+        with faults.around("durable.once"):
+            _rename_unless_taken(temporary, path)
+        flush(path.parent)
+    finally:
+        discard(temporary)
 
 
 def write_json(path: Path, value: Any) -> None:
@@ -40,10 +61,10 @@ def write_json(path: Path, value: Any) -> None:
 
 
 def copy_directory(source: Path, target: Path, added: Mapping[str, str]) -> None:
-    """Makes `target`, which does not exist, a copy of the directory `source` (links are followed) and the files in
+    """Makes `target`, if there is none, a copy of the directory `source` (links are followed) and the files in
     `added`: their names, and what they say. Its modes are what the user's umask gives, so that services can read it."""
-    with replacing(target) as temporary:
-        shutil.copytree(source, temporary)
+    with making_once(target) as temporary:
+        shutil.copytree(source, temporary, ignore=shutil.ignore_patterns("__pycache__"))
         for name, text in added.items():
             (temporary / name).write_text(text)
         publish(temporary)
@@ -51,7 +72,7 @@ def copy_directory(source: Path, target: Path, added: Mapping[str, str]) -> None
 
 def point(link: Path, target: str) -> None:
     """Makes the symbolic link `link` point to `target`, in one step: a reader sees the old target or the new one."""
-    temporary = link.with_name(f".{link.name}.{uuid.uuid4().hex}.tmp")
+    temporary = beside(link)
     try:
         temporary.symlink_to(target)
         with faults.around("durable.link"):
@@ -71,9 +92,28 @@ def flush(path: Path) -> None:
 
 
 def remove(path: Path) -> None:
-    """Removes a file, a link or a whole directory; one that does not exist is no error."""
+    """Removes a file, a link or a whole directory, in one step; one that does not exist is no error.
+
+    A directory leaves its place before it is emptied: half of a model must never be found where one stood.
+    """
     with faults.around("durable.remove"):
         if path.is_dir() and not path.is_symlink():
-            shutil.rmtree(path)
+            leaving = beside(path)
+            with suppress(FileNotFoundError):  # another removed it meanwhile
+                path.rename(leaving)
+                discard(leaving)
         else:
             path.unlink(missing_ok=True)
+
+
+def _flush_all(made: Path) -> None:
+    for written in [made, *made.rglob("*")]:
+        flush(written)
+
+
+def _rename_unless_taken(made: Path, path: Path) -> None:
+    try:
+        made.rename(path)
+    except OSError as error:
+        if error.errno not in _TAKEN:
+            raise

@@ -14,7 +14,7 @@ import socket
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from pathlib import Path
 from typing import IO
@@ -26,6 +26,8 @@ from retraind.errors import BudgetExceeded, Interrupted, StageError, TransientFa
 from retraind.guarded import ASK, KILL, Guarded
 from triggers.quantities import format_duration, format_size
 from workers.durable import write_json
+from workers.hiding import hide
+from workers.temporaries import private_directory
 
 TOKEN = "RETRAIND_GROUP"  # noqa: S105 - the environment variable that marks every process of a group
 POLL_SECONDS = 0.2
@@ -56,6 +58,8 @@ class Command:
     environment: Mapping[str, str] = field(default_factory=dict)  # on top of the worker's own
     directory: Path | None = None  # the working directory; None: the worker's
     umask: int | None = None  # None: the worker's, so that what it makes is private
+    keep_open: Sequence[int] = ()  # descriptors that it inherits
+    secrets: Sequence[str] = field(default=(), repr=False)  # taken out of the log once it has ended
 
 
 @dataclass(frozen=True)
@@ -84,7 +88,9 @@ def run(command: Command, limits: Limits, should_stop: ShouldStop = never) -> Fi
     could not be started. An exit code of its own, also one that is not 0, is the caller's to judge.
     """
     command.log.parent.mkdir(parents=True, exist_ok=True)
-    with command.log.open("ab") as log:
+    # Killed, a child cannot remove its own temporary files: they go with this directory, or are swept with it.
+    with private_directory() as temporaries, command.log.open("ab") as log:
+        command = replace(command, environment={"TMPDIR": str(temporaries), **command.environment})
         start = log.tell()
         group = _Group.start(command, limits, log)
         try:
@@ -92,6 +98,7 @@ def run(command: Command, limits: Limits, should_stop: ShouldStop = never) -> Fi
                 finished = group.watch(command, limits, should_stop, start)
         finally:
             group.guarded.close()
+            hide(command.log, start, command.secrets)
             command.record.unlink(missing_ok=True)
     number = finished.exit_code - 128
     if number in SENT_FROM_OUTSIDE:
@@ -178,6 +185,7 @@ class _Group:
                     environment={"PYTHONUNBUFFERED": "1", **command.environment, TOKEN: token},
                     directory=command.directory,
                     umask=command.umask,
+                    keep_open=command.keep_open,
                 )
         except OSError as error:
             raise UnknownFailure(f"{_sentence(command.what)} could not be started: {error}.") from error

@@ -3,13 +3,13 @@
 import json
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from tempfile import TemporaryFile
+from typing import IO, Any
 
 from retraind.errors import DataFailure, UnknownFailure
-from workers.durable import remove, write_json
 from workers.job_directory import JobDirectory
 from workers.process import Command, Finished, Limits, ShouldStop, failure, never, run
 
@@ -31,8 +31,16 @@ class Surroundings:
     limits: Limits = field(default_factory=Limits)
     should_stop: ShouldStop = never
     environment: Mapping[str, str] = field(default_factory=dict)
+    secrets: tuple[str, ...] = field(default=(), repr=False)  # never left in a log or a record
 
-    def command(self, what: str, log: str, arguments: list[str], environment: Mapping[str, str]) -> Command:
+    def command(
+        self,
+        what: str,
+        log: str,
+        arguments: list[str],
+        environment: Mapping[str, str],
+        keep_open: Sequence[int] = (),
+    ) -> Command:
         """A command of this job, whose output goes to the log of that name."""
         return Command(
             what=f"{what} of {self.model}",
@@ -41,6 +49,8 @@ class Surroundings:
             record=self.directory.group,
             environment={**PASSIVE_THREADS, **self.environment, **QUIET_MLFLOW, **environment},
             directory=self.project,
+            keep_open=keep_open,
+            secrets=self.secrets,
         )
 
 
@@ -52,13 +62,17 @@ def run_program(
     Raises DataFailure or UnknownFailure with the program's own sentence and the log's path, and what
     `workers.process.run` raises.
     """
-    spec_file, answer_file = (around.directory.scratch(f"{name}.{kind}.json") for kind in ("spec", "answer"))
-    remove(answer_file)
-    write_json(spec_file, spec)
-    call = [python or sys.executable, str(RUNNER), name, str(spec_file), str(answer_file)]
-    command = around.command(what, log, call, {})
-    finished = run(command, around.limits, around.should_stop)
-    answer = _read(answer_file)
+    around.directory.scratch(name).parent.mkdir(parents=True, exist_ok=True)  # where programs write what is large
+    # What a trainer is told may hold secrets, so that it has no name on the disk and is gone with its readers.
+    with TemporaryFile("w+") as told, TemporaryFile("w+") as answered:
+        json.dump(spec, told, allow_nan=False)
+        told.seek(0)
+        files = (told.fileno(), answered.fileno())
+        call = [python or sys.executable, str(RUNNER), name, *(f"/dev/fd/{number}" for number in files)]
+        command = around.command(what, log, call, {}, keep_open=files)
+        finished = run(command, around.limits, around.should_stop)
+        answered.seek(0)
+        answer = _read(answered)
     if answer is None:
         raise failure(command, finished)
     if not answer["ok"]:
@@ -70,10 +84,10 @@ def run_program(
     return answer, finished
 
 
-def _read(path: Path) -> dict[str, Any] | None:
+def _read(answered: IO[str]) -> dict[str, Any] | None:
     """The program's answer; None where it left none that can be read."""
     try:
-        answer = json.loads(path.read_text())
+        answer = json.load(answered)
     except (OSError, ValueError):
         return None
     return answer if isinstance(answer, dict) and "ok" in answer else None

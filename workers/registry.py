@@ -11,25 +11,27 @@ MLflow takes seconds to import, so it is imported where it is used.
 import fcntl
 import os
 import socket
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from retraind import faults
 from retraind.errors import RetraindError, TransientFailure, UnknownFailure
 from retraind.redaction import redact
-from workers.durable import replacing
+from workers import healing, registry_mark
+from workers.durable import making_once
+from workers.healing import JOB_TAG
+from workers.lifeline import unfenced
+from workers.temporaries import beside, discard, private_directory
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
-JOB_TAG = "retraind.job"
 VERSION_TAG = "retraind.version"
 PREVIOUS = "previous"
 ARTIFACT_PATH = "model"
@@ -91,16 +93,19 @@ class Registry:
         """
         _ = self._client
 
-    def register(self, registration: Registration) -> Registered:
-        """The model version of the job; made if there is none yet. Raises TransientFailure or UnknownFailure."""
-        with self._answering():
+    def register(self, registration: Registration, fence: Callable[[], None] = unfenced) -> Registered:
+        """The model version of the job; made if there is none yet. Raises TransientFailure, UnknownFailure or, before
+        each write, what `fence` raises."""
+        with self._answering(), private_directory():
             found = self._of_job(registration.name, registration.job)
             if found is not None:
                 return found
+            fence()
             run = self._run(registration)
             self._upload(run, registration)
             self._client.set_terminated(run.info.run_id, "FINISHED", _milliseconds(registration.ended))
             self._ensure_model(registration.name)
+            fence()
             self._client.create_model_version(
                 registration.name,
                 f"{run.info.artifact_uri}/{ARTIFACT_PATH}",
@@ -109,7 +114,7 @@ class Registry:
             )
             return self._only_one(registration)
 
-    def version_under(self, name: str, source: str, version: str) -> str:
+    def version_under(self, name: str, source: str, version: str, fence: Callable[[], None] = unfenced) -> str:
         """The version of the registered model `name` that is `version` of the registered model `source`.
 
         It is that version itself where both are one model, and else a version of the same files, made
@@ -122,19 +127,22 @@ class Registry:
             found = self._of_job(name, original.tags.get(JOB_TAG, ""))
             if found is not None:
                 return found.version
+            fence()
             self._ensure_model(name)
             tags = {**original.tags, VERSION_TAG: version}
             made = self._client.create_model_version(name, original.source, original.run_id, tags=tags)
             return str(made.version)
 
-    def set_aliases(self, name: str, version: str, previous: str | None, alias: str) -> None:
+    def set_aliases(
+        self, name: str, version: str, previous: str | None, alias: str, fence: Callable[[], None] = unfenced
+    ) -> None:
         """Makes `alias` point to `version`, and `previous` to the one before (None: to nothing).
 
         `previous` first: whoever looks between the two finds a champion that serves, if an old one.
         """
         with self._answering():
-            self._point(name, PREVIOUS, previous)
-            self._point(name, alias, version)
+            self._point(name, PREVIOUS, previous, fence)
+            self._point(name, alias, version, fence)
 
     def alias_of(self, name: str, alias: str) -> str | None:
         """The version that `alias` points to, as the ledger numbers it. None: to nothing, or there is no such model."""
@@ -151,11 +159,24 @@ class Registry:
 
             to.parent.mkdir(parents=True, exist_ok=True)
             source = self._client.get_model_version(name, version).source
-            with TemporaryDirectory(dir=to.parent) as folder, replacing(to) as directory:
+            with making_once(to) as made, private_directory():
                 with faults.around("mlflow.download"):
-                    fetched = Path(download_artifacts(source, dst_path=folder, tracking_uri=self.url))
-                fetched.rename(directory)
+                    made.mkdir()
+                    fetched = Path(download_artifacts(source, dst_path=str(made), tracking_uri=self.url))
+                _unwrap(fetched, made)
         return to
+
+    def mark(self, name: str, aliases: Iterable[str] = ()) -> str | None:
+        """A text that changes when these aliases or the versions of `name` do. None: it cannot be had cheaply."""
+        return registry_mark.mark(self.url, name, aliases)
+
+    def heal(
+        self, name: str, experiment: str, recorded: Mapping[str, str], ended: Collection[str]
+    ) -> list[healing.Repair]:
+        """Deletes what workers that had lost their job made beside its one version, and ends runs that nobody goes on
+        with. `recorded` maps jobs to the versions that the ledger names; `ended` are the jobs that are over."""
+        with self._answering():
+            return healing.heal(self._client, name, experiment, recorded, ended)
 
     @cached_property
     def _client(self) -> "MlflowClient":
@@ -289,12 +310,24 @@ class Registry:
                 return None
             raise
 
-    def _point(self, name: str, alias: str, version: str | None) -> None:
+    def _point(self, name: str, alias: str, version: str | None, fence: Callable[[], None]) -> None:
         found = self._aliased(name, alias)
         if version is None and found is not None:
+            fence()
             self._client.delete_registered_model_alias(name, alias)
         if version is not None and (found is None or str(found.version) != version):
+            fence()
             self._client.set_registered_model_alias(name, alias, version)
+
+
+def _unwrap(fetched: Path, made: Path) -> None:
+    """Makes `made` be what stands in it as `fetched`, however deep."""
+    if fetched == made:
+        return
+    inner = beside(made)
+    fetched.rename(inner)
+    discard(made)
+    inner.rename(made)
 
 
 @contextmanager

@@ -103,6 +103,19 @@ def version(connection: Connection, model: str, name: str) -> Version | None:
     return None if row is None else Version.of(row)
 
 
+def versions_by_job(connection: Connection, model: str) -> dict[str, str]:
+    """The version that each job of the model registered, by the job's id."""
+    rows = connection.execute(select(_versions.c.job, _versions.c.version).where(_versions.c.model == model))
+    return {row.job: row.version for row in rows}
+
+
+def last_deployments(connection: Connection) -> dict[str, int]:
+    """For each model that ever had a job or a deployment: the id of its last deployment, 0 before the first."""
+    never = {str(model): 0 for model in connection.execute(select(tables.jobs.c.model).distinct()).scalars()}
+    newest = select(_deployments.c.model, func.max(_deployments.c.id)).group_by(_deployments.c.model)
+    return never | {str(model): int(last) for model, last in connection.execute(newest)}
+
+
 def champions(connection: Connection, model: str) -> Champions:
     """The deployed version and the one before it."""
     return Champions(*[*served(connection, model), None, None][:2])

@@ -36,7 +36,7 @@ def test_a_worker_killed_in_the_middle_of_training_is_followed_by_another_on_the
     (system.folder / "hold").touch()
     up = system.start("up")
     system.wait("training", (system.folder / "training").exists)
-    data = next(system.folder.glob("state/jobs/*/data.parquet"))
+    data = next(system.folder.glob("state/jobs/*/data/data.parquet"))
     before = (data.read_bytes(), data.stat().st_mtime_ns)
     training = children_of(up.pid, "train_function")
     workers = children_of(up.pid, "worker")

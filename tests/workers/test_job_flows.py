@@ -216,9 +216,9 @@ def test_a_job_cancelled_while_its_model_is_registered_is_neither_deployed_nor_l
     registry = type(project.session.registry)
     register = registry.register
 
-    def meanwhile(self: object, registration: object) -> object:
+    def meanwhile(self: object, registration: object, fence: object) -> object:
         assert not cancel(project, past.second)
-        return register(self, registration)  # type: ignore[arg-type]
+        return register(self, registration, fence)  # type: ignore[arg-type]
 
     monkeypatch.setattr(registry, "register", meanwhile)
     job = project.advance(past.second, Stage.REGISTER, Stage.DEPLOY)

@@ -77,7 +77,9 @@ def test_what_an_earlier_worker_left_running_is_killed_before_training_again(pro
     record = {"token": "left", "host": socket.gethostname(), "worker": 1}
     sleep = [sys.executable, "-c", "import time; time.sleep(60)"]
     with subprocess.Popen(sleep, env={TOKEN: "left"}) as leftover:
-        project.directory(job).group.write_text(json.dumps(record))
+        group = project.directory(job).group
+        group.parent.mkdir(exist_ok=True)
+        group.write_text(json.dumps(record))
         project.advance(job, Stage.TRAIN)
         ended = leftover.poll() is not None
         leftover.kill()

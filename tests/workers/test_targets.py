@@ -2,8 +2,8 @@
 
 import json
 import os
+import subprocess
 import sys
-import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,6 +13,8 @@ from retraind.config.deploy import CommandTarget, DirectoryTarget, MlflowTarget,
 from retraind.errors import BudgetExceeded, TransientFailure, UnknownFailure
 from workers.registry import Registry
 from workers.targets import DeployableVersion, Means, describe, open_target
+from workers.targets.directory import VersionedDirectory
+from workers.temporaries import beside
 
 
 @pytest.fixture
@@ -33,6 +35,13 @@ def version(folder: Path, number: str, *, previous: str | None = None, job: str 
 
 
 # --- a directory
+
+
+def an_hour_ago(root: Path) -> None:
+    """As if all that was shown there had been shown an hour earlier."""
+    for label in (root / "versions").glob("*/VERSION.json"):
+        at = label.stat().st_mtime_ns - 3600 * 10**9
+        os.utime(label, ns=(at, at))
 
 
 def test_a_directory_shows_a_version_behind_its_link(means: Means, tmp_path: Path) -> None:
@@ -63,18 +72,35 @@ def test_showing_a_version_again_changes_nothing_on_disk(means: Means, tmp_path:
     assert [(path, path.lstat().st_mtime_ns, path.lstat().st_ino) for path in sorted(root.rglob("*"))] == before
 
 
-def test_a_copy_cut_short_is_made_again_and_swept_up_later(means: Means, tmp_path: Path) -> None:
+def test_a_copy_that_a_killed_worker_left_is_made_again_and_swept_up(means: Means, tmp_path: Path) -> None:
     root = tmp_path / "production"
+    (root / "versions").mkdir(parents=True)
+    left = subprocess.run(
+        [sys.executable, "-c", LEAVES, str(root / "versions" / "1"), str(root / "current")],
+        cwd=Path(__file__).parents[2],
+        check=True,
+        capture_output=True,
+        text=True,
+    ).stdout.split()
+    ours = beside(root / "versions" / "2")
+    ours.mkdir()
     target = open_target(DirectoryTarget(directory=str(root)), means)
-    fresh, abandoned = (root / "versions" / f".1.{letter * 32}.tmp" for letter in "ab")
-    for half in (fresh, abandoned):
-        half.mkdir(parents=True)
-        (half / "MLmodel").write_text("half")
-    os.utime(abandoned, (time.time() - 7200,) * 2)
     target.show(version(tmp_path, "1"))
     assert target.shown() == "1"
-    assert fresh.exists()  # somebody may be writing it
-    assert not abandoned.exists()
+    assert [name for name in left if os.path.lexists(name)] == []
+    assert ours.exists()  # whoever makes it is alive
+
+
+LEAVES = """
+import sys
+from pathlib import Path
+from workers.temporaries import beside
+copy, link = (beside(Path(name)) for name in sys.argv[1:])
+copy.mkdir()
+(copy / "MLmodel").write_text("half")
+link.symlink_to("versions/1")
+print(copy, link)
+"""
 
 
 def test_the_versions_shown_last_stay_and_a_rollback_brings_an_old_one_back(means: Means, tmp_path: Path) -> None:
@@ -82,12 +108,59 @@ def test_the_versions_shown_last_stay_and_a_rollback_brings_an_old_one_back(mean
     target = open_target(DirectoryTarget(directory=str(root), keep=2), means)
     for number in ("1", "2", "3"):
         target.show(version(tmp_path, number))
+        an_hour_ago(root)
     assert sorted(path.name for path in (root / "versions").iterdir()) == ["2", "3"]
     target.show(version(tmp_path, "2"))
+    an_hour_ago(root)
     target.show(version(tmp_path, "4"))
     assert sorted(path.name for path in (root / "versions").iterdir()) == ["2", "4"]
     target.show(version(tmp_path, "1"))
     assert target.shown() == "1"
+
+
+def test_what_the_link_led_to_a_moment_ago_stays_for_those_who_are_reading_it(means: Means, tmp_path: Path) -> None:
+    root = tmp_path / "production"
+    target = open_target(DirectoryTarget(directory=str(root), keep=2), means)
+    for number in ("1", "2", "3", "4"):
+        target.show(version(tmp_path, number))
+    assert sorted(path.name for path in (root / "versions").iterdir()) == ["1", "2", "3", "4"]
+
+
+def test_a_late_worker_prunes_nothing_that_the_link_leads_to(means: Means, tmp_path: Path) -> None:
+    root = tmp_path / "production"
+    target = VersionedDirectory(DirectoryTarget(directory=str(root), keep=2), means)
+    for number in ("1", "2", "3"):
+        target.show(version(tmp_path, number))
+    an_hour_ago(root)
+    os.utime(root / "versions" / "3" / "VERSION.json", (0, 0))
+    target._prune(root / "versions")
+    assert (root / "current" / "MLmodel").is_file()
+
+
+@pytest.mark.parametrize("harm", ["gone", "dangling", "elsewhere", "hollow", "relabelled"])
+def test_a_link_that_does_not_lead_to_a_whole_version_is_mended(means: Means, tmp_path: Path, harm: str) -> None:
+    root = tmp_path / "production"
+    target = open_target(DirectoryTarget(directory=str(root)), means)
+    for number in ("1", "2"):
+        target.show(version(tmp_path, number))
+    before = target.mark()  # type: ignore[attr-defined]
+    link = root / "current"
+    match harm:
+        case "gone":
+            link.unlink()
+        case "dangling" | "elsewhere":
+            link.unlink()
+            link.symlink_to("versions/9" if harm == "dangling" else "versions/1")
+        case "hollow":
+            (link / "MLmodel").unlink()
+        case "relabelled":
+            label = link / "VERSION.json"
+            label.write_text(label.read_text().replace('"version": "2"', '"version": "22"'))
+    assert target.shown() != "2"
+    assert target.mark() != before  # type: ignore[attr-defined]
+    target.show(version(tmp_path, "2"))
+    assert target.shown() == "2"
+    assert (root / "current" / "data" / "weights").read_text() == "2"
 
 
 def test_what_others_keep_there_is_not_touched(means: Means, tmp_path: Path) -> None:
@@ -101,6 +174,7 @@ def test_what_others_keep_there_is_not_touched(means: Means, tmp_path: Path) -> 
     assert target.shown() is None  # it shows another model's version
     for number in ("1", "2", "3", "4"):
         target.show(version(tmp_path, number))
+        an_hour_ago(root)
     assert sorted(path.name for path in (root / "versions").iterdir()) == ["3", "4", "77", "by-hand", "notes.txt"]
     assert (root / "README").read_text() == "mine"
 

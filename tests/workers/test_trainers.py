@@ -22,7 +22,7 @@ from workers.trainers import Trained, TrainingTask, train
 
 def new_task(folder: Path) -> TrainingTask:
     directory = JobDirectory(folder / "job")
-    directory.path.mkdir()
+    directory.window.mkdir(parents=True)
     flights(400).to_parquet(directory.train, index=False)
     flights(100, seed=2).to_parquet(directory.holdout, index=False)
     (folder / "project").mkdir()

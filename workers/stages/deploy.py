@@ -17,7 +17,7 @@ def run(context: StageContext) -> StageResult:
         work.hold(transaction, Claim(job, job.lease_owner or session.name, job.lease_token, context.done))
         models.deploy(transaction, job.model, job.version, job.id)
         previous = models.champions(transaction.connection, job.model).previous
-    targets = converge(session, job.model, context.should_stop)
+    targets = converge(session, job.model, context.should_stop, context.fence)
     result = {
         "version": job.version,
         "previous": previous.version if previous else None,

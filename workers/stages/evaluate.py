@@ -1,6 +1,7 @@
 """`evaluate`: challenger and champion predict the same rows now, in a child process, and the gates are asked."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +14,11 @@ from retraind.ledger import models
 from retraind.ledger.rows import Version
 from retraind.states import JobState, Stage
 from triggers.metrics import METRICS, metric_value
+from workers.content import must_be_recorded
 from workers.context import StageContext, StageResult
 from workers.gates import Figures, ask
 from workers.job_directory import JobDirectory
-from workers.process import kill_leftover
+from workers.model_files import files_of, must_be
 from workers.program import run_program
 from workers.stages.train import surroundings
 
@@ -25,8 +27,9 @@ MOST_CLASSES = 20  # whole numbers with more values than this are counted or mea
 
 def run(context: StageContext) -> StageResult:
     """Ends the job as `gate_failed` where a gate was not met."""
-    directory = JobDirectory(context.directory)
-    kill_leftover(directory.group)
+    directory = context.files
+    directory.kill_leftovers()
+    must_be_recorded(directory.holdout, context.done[Stage.INGEST])
     champion = _champion(context)
     task = _task(context, directory)
     answers = _predict(context, directory, champion, task)
@@ -92,9 +95,10 @@ def task_of(target: pa.ChunkedArray) -> str:
 def _predict(
     context: StageContext, directory: JobDirectory, champion: Version | None, task: str
 ) -> dict[str, dict[str, Any]]:
-    asked = {"challenger": {"model": str(directory.model), "output": str(_output(directory, "challenger"))}}
+    challenger = must_be(directory.model, context.done[Stage.TRAIN].get("digest"), "the challenger")
+    asked = {"challenger": {"model": str(challenger), "output": str(_output(directory, "challenger"))}}
     if champion is not None:
-        model = _model_of(context, champion, directory)
+        model = files_of(context.session, champion, directory.champion(champion.version))
         asked["champion"] = {"model": str(model), "output": str(_output(directory, "champion"))}
     spec = {
         "data": str(directory.holdout),
@@ -103,21 +107,11 @@ def _predict(
         "models": asked,
     }
     python = getattr(context.model.training.trainer, "python", None)
-    around = surroundings(context)
+    # Compiled code that somebody put beside a model's own is not read.
+    around = replace(surroundings(context), environment={"PYTHONPYCACHEPREFIX": str(directory.scratch("compiled"))})
     answer, _ = run_program("predict", spec, around, what="the evaluation", log="evaluate", python=python)
     answers: dict[str, dict[str, Any]] = answer["models"]
     return answers
-
-
-def _model_of(context: StageContext, champion: Version, directory: JobDirectory) -> Path:
-    """The champion's files: where its own job left them, else fetched from the registry."""
-    kept = Path(champion.directory)
-    if (kept / "MLmodel").is_file():
-        return kept
-    registry = context.session.registry
-    return registry.download(
-        context.session.registered_name(context.job.model), champion.version, directory.champion(champion.version)
-    )
 
 
 def _output(directory: JobDirectory, name: str) -> Path:

@@ -13,13 +13,13 @@ import pyarrow.parquet as pq
 
 from retraind.config.recipe import recipe_hash
 from retraind.config.training import Training
-from retraind.errors import DataFailure
+from retraind.errors import DataFailure, TransientFailure
 from retraind.ledger import jobs
 from retraind.nearest import did_you_mean
 from retraind.states import JobState
-from workers.content import content_hash
+from workers.content import content_hash, file_hash
 from workers.context import StageContext, StageResult
-from workers.durable import replacing, write_json
+from workers.durable import making_once, remove, write_json
 from workers.job_directory import WEIGHT, JobDirectory
 from workers.sources import Rows, read_file, read_window
 
@@ -27,8 +27,7 @@ from workers.sources import Rows, read_file, read_window
 def run(context: StageContext) -> StageResult:
     """Materialises the window, or takes what an earlier attempt left. Ends the job as `skipped` where another job
     trained on the same data by the same recipe."""
-    directory = JobDirectory(context.directory)
-    record = _recorded(directory) or _materialise(context, directory)
+    record = _recorded(context.files) or _materialise(context)
     recipe = recipe_hash(context.model, context.session.settings.source_path.parent)
     columns = {
         "window_start": _instant(record["window_start"]),
@@ -59,8 +58,8 @@ def _twin(context: StageContext, columns: dict[str, Any]) -> str | None:
 
 
 def _recorded(directory: JobDirectory) -> dict[str, Any] | None:
-    """What an earlier attempt recorded; None where it did not come so far. The record is written last, so what it
-    vouches for is there, unless somebody removed it since."""
+    """What another attempt recorded; None where none came so far, or somebody removed since what the record vouches
+    for."""
     try:
         record: dict[str, Any] = json.loads(directory.ingested.read_text())
         found = [pq.read_metadata(path).num_rows for path in (directory.data, directory.train, directory.holdout)]
@@ -77,28 +76,38 @@ def _data_hash(table: pa.Table, holdout: pa.Table, training: Training) -> str:
     return hashlib.sha256(f"{rows} {content_hash(holdout)}".encode()).hexdigest()
 
 
-def _materialise(context: StageContext, directory: JobDirectory) -> dict[str, Any]:
+def _materialise(context: StageContext) -> dict[str, Any]:
+    """Reads the window and keeps it. Returns what is kept then: another attempt's, where that was faster."""
     rows = read_window(context.model, context.job.requested_at)
     if rows.table.num_rows == 0:
         raise DataFailure("the window has no labelled rows; nothing can be trained on it")
     table = weighted(rows, context.model.training.data.window.half_life)
     train, holdout = split(table, rows.time, context.model.training)
-    for path, part in ((directory.data, table), (directory.train, train), (directory.holdout, holdout)):
-        with replacing(path) as temporary:
-            pq.write_table(part, temporary, compression="zstd")
-    record = {
-        "rows": table.num_rows,
-        "train_rows": train.num_rows,
-        "holdout_rows": holdout.num_rows,
-        "columns": table.column_names,
-        "features": list(rows.features),
-        "time": rows.time,
-        "window_start": rows.window.start.isoformat() if rows.window.start else None,
-        "window_end": rows.window.end.isoformat() if rows.window.end else None,
-        "data_hash": _data_hash(table, holdout, context.model.training),
-    }
-    write_json(directory.ingested, record)
-    return record
+    context.fence()
+    kept = context.files
+    if kept.window.exists() and _recorded(kept) is None:
+        remove(kept.window)
+    with making_once(kept.window) as directory:
+        directory.mkdir()
+        for path, part in ((kept.data, table), (kept.train, train), (kept.holdout, holdout)):
+            pq.write_table(part, directory / path.name, compression="zstd")
+        record = {
+            "rows": table.num_rows,
+            "train_rows": train.num_rows,
+            "holdout_rows": holdout.num_rows,
+            "columns": table.column_names,
+            "features": list(rows.features),
+            "time": rows.time,
+            "window_start": rows.window.start.isoformat() if rows.window.start else None,
+            "window_end": rows.window.end.isoformat() if rows.window.end else None,
+            "data_hash": _data_hash(table, holdout, context.model.training),
+            "files": {path.name: file_hash(path) for path in sorted(directory.iterdir())},
+        }
+        write_json(directory / kept.ingested.name, record)
+    whole = _recorded(kept)
+    if whole is None:
+        raise TransientFailure(f"{kept.window} went away while it was made")
+    return whole
 
 
 def weighted(rows: Rows, half_life: timedelta | None) -> pa.Table:

@@ -4,30 +4,33 @@ from typing import Any
 
 from retraind.ledger import jobs
 from retraind.ledger.rows import Version
+from retraind.redaction import redact, redact_data
 from retraind.states import Stage
 from workers.context import StageContext, StageResult
-from workers.job_directory import JobDirectory
+from workers.model_files import must_be
 from workers.registry import Registration
 
 
 def run(context: StageContext) -> StageResult:
     """Makes the run and the version, or finds those that an earlier attempt made."""
     session, job = context.session, context.job
-    directory = JobDirectory(context.directory)
+    directory = context.files
     evaluated = context.done[Stage.EVALUATE]
+    digest = context.done[Stage.TRAIN].get("digest")
     session.registry.ensure_ready()
     registered = session.registry.register(
         Registration(
             name=session.registered_name(job.model),
             experiment=session.settings.mlflow.experiment or job.model,
             job=job.id,
-            model=directory.model,
+            model=must_be(directory.model, digest, "the challenger"),
             params=_params(context),
             metrics={name: value for name, value in evaluated["challenger"].items() if value is not None},
             tags=_tags(context),
             started=job.requested_at,
             ended=context.now,
-        )
+        ),
+        context.fence,
     )
     version = Version(
         model=job.model,
@@ -41,13 +44,14 @@ def run(context: StageContext) -> StageResult:
         metrics=evaluated["challenger"],
         trained_at=job.trained_at or context.now,
         registered_at=context.now,
+        digest=digest,
     )
     return StageResult({"version": registered.version, "uri": registered.uri, "run": registered.run}, version=version)
 
 
 def _params(context: StageContext) -> dict[str, Any]:
     trained, ingested = context.done[Stage.TRAIN], context.done[Stage.INGEST]
-    return {
+    params = {
         **trained["params"],
         "trainer": _trainer_name(context),
         "window_start": ingested["window_start"],
@@ -55,6 +59,7 @@ def _params(context: StageContext) -> dict[str, Any]:
         "train_rows": ingested["train_rows"],
         "holdout_rows": ingested["holdout_rows"],
     }
+    return dict(redact_data(params, context.session.settings))
 
 
 def _trainer_name(context: StageContext) -> str:
@@ -82,4 +87,4 @@ def _tags(context: StageContext) -> dict[str, str]:
         for name, value in (cause["numbers"] or {}).items():
             if isinstance(value, (bool, int, float, str)):
                 tags[f"retraind.trigger.{cause['trigger']}.{name}"] = str(value)
-    return {name: value[:5000] for name, value in tags.items()}
+    return {name: redact(value, context.session.settings)[:5000] for name, value in tags.items()}

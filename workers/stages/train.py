@@ -1,18 +1,21 @@
 """`train`: makes the challenger, in a child process group with a budget, from the rows that ingest kept for it."""
 
+from retraind.redaction import redact_data
 from retraind.states import Stage
 from triggers.metrics import METRICS
+from workers.content import must_be_recorded
 from workers.context import StageContext, StageResult
-from workers.job_directory import JobDirectory
-from workers.process import Limits, kill_leftover
+from workers.model_files import model_digest
+from workers.process import Limits
 from workers.program import Surroundings
 from workers.trainers import TrainingTask, train
 
 
 def run(context: StageContext) -> StageResult:
-    """Kills what an earlier attempt left running, then trains anew."""
-    directory = JobDirectory(context.directory)
-    kill_leftover(directory.group)
+    """Kills what an earlier attempt left running, then trains; takes the model of one that came so far."""
+    context.files.kill_leftovers()
+    must_be_recorded(context.files.train, context.done[Stage.INGEST])
+    context.fence()
     training = context.model.training
     task = TrainingTask(
         around=surroundings(context),
@@ -24,7 +27,8 @@ def run(context: StageContext) -> StageResult:
     result = {
         "flavour": made.flavour,
         "task": made.task or task.task,
-        "params": dict(made.params),
+        "params": redact_data(dict(made.params), context.session.settings),
+        "digest": model_digest(context.files.model),
         "seconds": round(made.seconds, 3),
         "peak_bytes": made.peak_bytes,
     }
@@ -43,10 +47,11 @@ def surroundings(context: StageContext) -> Surroundings:
     return Surroundings(
         model=context.job.model,
         job=context.job.id,
-        directory=JobDirectory(context.directory),
+        directory=context.files,
         project=settings.source_path.parent,
         limits=limits,
         should_stop=context.should_stop,
+        secrets=settings.secrets,
     )
 
 

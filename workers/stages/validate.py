@@ -11,15 +11,16 @@ from retraind.config.training import Checks
 from retraind.errors import DataFailure
 from retraind.nearest import did_you_mean
 from retraind.states import Stage
+from workers.content import must_be_recorded
 from workers.context import StageContext, StageResult
-from workers.job_directory import JobDirectory
 
 
 def run(context: StageContext) -> StageResult:
     """Raises DataFailure that lists every breach with its figures."""
     training = context.model.training
-    table = pq.read_table(JobDirectory(context.directory).data)
-    features = context.done[Stage.INGEST]["features"]
+    ingested = context.done[Stage.INGEST]
+    table = pq.read_table(must_be_recorded(context.files.data, ingested))
+    features = ingested["features"]
     figures = examine(table, features, training.data.target)
     breaches = list(breached(table, figures, training.checks, training.data.target))
     if breaches:

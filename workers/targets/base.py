@@ -1,9 +1,11 @@
 """What every deploy target is told and may use. Third-party targets are written against this file."""
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
+from workers.lifeline import unfenced
 from workers.registry import Registry
 
 
@@ -18,6 +20,7 @@ class DeployableVersion:
     job: str  # the job that trained it
     directory: Path  # its MLflow model directory, on this host
     uri: str  # models:/NAME/VERSION
+    digest: str | None = None  # of the directory's files, as `workers.model_files` takes it; None: not known
 
 
 @dataclass(frozen=True)
@@ -28,6 +31,8 @@ class Means:
     registry: Registry
     project: Path  # the directory of the configuration file
     records: Path  # a directory for what a target must remember; made if it is missing
+    secrets: tuple[str, ...] = field(default=(), repr=False)  # what must be left in no log
+    fence: Callable[[], None] = unfenced  # to be called right before a write that others see; may raise LeaseLost
 
 
 class DeployTarget(Protocol):

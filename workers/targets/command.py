@@ -30,7 +30,9 @@ class DeployCommand:
             environment=environment(version),
             directory=self.means.project,
             umask=users_umask(),
+            secrets=self.means.secrets,
         )
+        self.means.fence()
         finished = run(command, Limits(seconds=self.settings.timeout.total_seconds()))
         if finished.exit_code:
             raise failure(command, finished)
@@ -41,6 +43,9 @@ class DeployCommand:
             return str(json.loads(self._file("json").read_text())["version"])
         except (OSError, ValueError, KeyError, TypeError):
             return None
+
+    def mark(self) -> str | None:
+        return self.shown() or ""
 
     def _file(self, kind: str) -> Path:
         """A file of this target's own: two commands for one model do not share it."""

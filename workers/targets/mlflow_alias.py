@@ -21,11 +21,15 @@ class Alias:
 
     def show(self, version: DeployableVersion) -> None:
         name, registry = self.settings.mlflow, self.means.registry
-        number = registry.version_under(name, version.registered, version.version)
-        registry.set_aliases(name, number, self._previous(version), self.settings.alias)
+        fence = self.means.fence
+        number = registry.version_under(name, version.registered, version.version, fence)
+        registry.set_aliases(name, number, self._previous(version), self.settings.alias, fence)
 
     def shown(self) -> str | None:
         return self.means.registry.alias_of(self.settings.mlflow, self.settings.alias)
+
+    def mark(self) -> str | None:
+        return self.means.registry.mark(self.settings.mlflow, (self.settings.alias, PREVIOUS))
 
     def _previous(self, version: DeployableVersion) -> str | None:
         """The number of the version before, under this target's name. A version that MLflow no longer has keeps none
@@ -33,7 +37,9 @@ class Alias:
         if version.previous is None:
             return None
         try:
-            return self.means.registry.version_under(self.settings.mlflow, version.registered, version.previous)
+            return self.means.registry.version_under(
+                self.settings.mlflow, version.registered, version.previous, self.means.fence
+            )
         except UnknownFailure as error:
             _log.warning("previous_not_aliased", model=version.model, alias=PREVIOUS, reason=str(error))
             return None

@@ -1,13 +1,12 @@
 """What every trainer is told, and what it tells."""
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from workers.durable import remove, replacing
-from workers.job_directory import WEIGHT
+from workers.job_directory import WEIGHT, JobDirectory
 from workers.process import Finished
 from workers.program import Surroundings, run_program
 
@@ -24,7 +23,7 @@ class TrainingTask:
 
 @dataclass(frozen=True)
 class Trained:
-    """A finished training. Its model stands in the job's directory."""
+    """A finished training; its model stands beside its record."""
 
     flavour: str  # MLflow's name for the kind of model
     task: str | None  # what the model says of itself; None: nothing
@@ -33,28 +32,27 @@ class Trained:
     peak_bytes: int
 
 
-@contextmanager
-def new_model(task: TrainingTask) -> Iterator[Path]:
-    """A directory to make for the model; it becomes the job's model when the block ends well. One from an earlier
-    attempt goes first."""
-    remove(task.around.directory.model)
-    with replacing(task.around.directory.model) as directory:
-        yield directory
+def recorded(directory: JobDirectory) -> Trained | None:
+    """The training that made the job's model; None where there is no whole one."""
+    try:
+        found = Trained(**json.loads(directory.trained.read_text()))
+    except (OSError, ValueError, TypeError):
+        return None
+    return found if directory.model.is_dir() else None
 
 
 def train_in_child(
-    program: str, spec: Mapping[str, Any], task: TrainingTask, python: str | None
+    program: str, spec: Mapping[str, Any], task: TrainingTask, model: Path, python: str | None
 ) -> tuple[dict[str, Any], Finished]:
-    """Runs a training program of `workers/runner` with `spec` and the task's data, and keeps the model it made."""
-    with new_model(task) as directory:
-        common = {
-            "data": str(task.around.directory.train),
-            "target": task.target,
-            "features": list(task.features),
-            "weight": WEIGHT,
-            "model": str(directory),
-        }
-        return run_program(program, {**common, **spec}, task.around, what="the training", log="train", python=python)
+    """Runs a training program of `workers/runner` with `spec` and the task's data, which makes `model`."""
+    common = {
+        "data": str(task.around.directory.train),
+        "target": task.target,
+        "features": list(task.features),
+        "weight": WEIGHT,
+        "model": str(model),
+    }
+    return run_program(program, {**common, **spec}, task.around, what="the training", log="train", python=python)
 
 
 def trained(answer: Mapping[str, Any], finished: Finished) -> Trained:

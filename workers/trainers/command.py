@@ -15,11 +15,11 @@ from workers.durable import remove
 from workers.job_directory import WEIGHT
 from workers.process import Finished, failure, run
 from workers.program import run_program
-from workers.trainers.base import Trained, TrainingTask, new_model
+from workers.trainers.base import Trained, TrainingTask
 
 
-def train(settings: CommandTrainer, task: TrainingTask) -> Trained:
-    made = task.around.directory.path / "made"
+def train(settings: CommandTrainer, task: TrainingTask, model: Path) -> Trained:
+    made = task.around.directory.scratch("made")
     remove(made)
     made.mkdir(parents=True)
     finished = _run(settings, task, made)
@@ -29,12 +29,11 @@ def train(settings: CommandTrainer, task: TrainingTask) -> Trained:
             f"The training of {task.around.model} ended well and left nothing in RETRAIND_MODEL_DIR ({made}); "
             f"let the command write its model there. Its output is in {task.around.directory.log('train')}."
         )
-    with new_model(task) as directory:
-        if "MLmodel" in files:
-            with faults.around("trainer.made"):
-                made.rename(directory)
-            return _trained("mlflow", finished)
-        _wrap(settings, task, made, directory)
+    if "MLmodel" in files:
+        with faults.around("trainer.made"):
+            made.rename(model)
+        return _trained("mlflow", finished)
+    _wrap(settings, task, made, model)
     remove(made)
     return _trained("command", finished)
 
@@ -64,7 +63,7 @@ def _run(settings: CommandTrainer, task: TrainingTask, made: Path) -> Finished:
     return finished
 
 
-def _wrap(settings: CommandTrainer, task: TrainingTask, made: Path, directory: Path) -> None:
+def _wrap(settings: CommandTrainer, task: TrainingTask, made: Path, model: Path) -> None:
     if settings.predict is None:
         raise UnknownFailure(
             f"The training of {task.around.model} left files in RETRAIND_MODEL_DIR that are no MLflow model "
@@ -77,7 +76,7 @@ def _wrap(settings: CommandTrainer, task: TrainingTask, made: Path, directory: P
         "directory": str(task.around.project),
         "data": str(task.around.directory.train),
         "features": list(task.features),
-        "model": str(directory),
+        "model": str(model),
     }
     what = "the load test of the challenger"
     run_program("wrap_command", spec, task.around, what=what, log="train", python=settings.python)

@@ -6,6 +6,7 @@ entry point group `retraind.trainers` of the worker's environment.
 """
 
 from importlib.metadata import entry_points
+from pathlib import Path
 
 from retraind.config.training import FunctionTrainer, PluginTrainer
 from retraind.errors import UnknownFailure
@@ -16,8 +17,8 @@ from workers.trainers.base import Trained, TrainingTask
 GROUP = "retraind.trainers"
 
 
-def train(settings: PluginTrainer, task: TrainingTask) -> Trained:
-    return function.train(FunctionTrainer(function=locate(settings.plugin), params=settings.params), task)
+def train(settings: PluginTrainer, task: TrainingTask, model: Path) -> Trained:
+    return function.train(FunctionTrainer(function=locate(settings.plugin), params=settings.params), task, model)
 
 
 def locate(name: str) -> str:
