@@ -34,6 +34,7 @@ from retraind.queue import Queue
 
 _log = structlog.get_logger(__name__)
 _END_SECONDS = 0.5  # for a thread to notice; one that hangs is left alone
+_STAND_BY_SECONDS = 1.0  # between looks whether anybody leads
 _STUCK_SECONDS = 4 * LONGEST_SLEEP_SECONDS  # a loop that has not gone round for so long is hung
 
 
@@ -107,7 +108,7 @@ class Daemon:
             token = None
         if token is None:
             notify.watchdog()
-            self.stopping.wait(self.settings.lease.heartbeat.total_seconds())
+            self._stand_by(ledger)
             return
         self._leader = _Leadership(self, ledger, audit, token)
         if self.stopping.is_set():  # it came before there was a leader to be told
@@ -118,6 +119,17 @@ class Daemon:
             _log.info("lead_interrupted", error=str(error))
         finally:
             self._leader = None
+
+    def _stand_by(self, ledger: Ledger) -> None:
+        """Waits for the next heartbeat, or until nobody leads: a lead that was given back is taken at once."""
+        deadline = self.clock.monotonic() + self.settings.lease.heartbeat.total_seconds()
+        while not self.stopping.wait(_STAND_BY_SECONDS) and self.clock.monotonic() < deadline:
+            try:
+                with ledger.read() as connection:
+                    if leases.is_free(connection, LEADER, self.clock.now()):
+                        return
+            except LedgerError:  # told where it arose
+                continue
 
     def _beat_and_ask(self, ledger: Ledger) -> int | None:
         with ledger.write(self.name) as transaction:

@@ -9,6 +9,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from daemon.reports.liveness import is_held, shown_state
 from retraind.ledger import Connection, jobs, models, trail, work
 from retraind.ledger.rows import Job
 from retraind.states import STAGES, Stage
@@ -133,7 +134,7 @@ def summary(job: Job, now: datetime) -> JobReport:
     return JobReport(
         id=job.id,
         model=job.model,
-        state=job.state,
+        state=shown_state(job, now),
         open=job.is_open,
         actor=job.actor,
         reason=job.reason,
@@ -178,16 +179,17 @@ def _stages(connection: Connection, job: Job, now: datetime) -> list[StageReport
     """Those that began; of an open job also those to come."""
     rows = {row.stage: row for row in work.stages_of(connection, job.id)}
     wanted = [stage for stage in STAGES if stage in rows or job.is_open]
-    return [_stage(stage, rows.get(stage), now) for stage in wanted]
+    under_way = is_held(job, now)
+    return [_stage(stage, rows.get(stage), now, under_way=under_way) for stage in wanted]
 
 
-def _stage(stage: Stage, row: Any, now: datetime) -> StageReport:
+def _stage(stage: Stage, row: Any, now: datetime, *, under_way: bool) -> StageReport:
     if row is None:
         return StageReport(str(stage), "waiting", 0, None, None, None, None, None, None)
     seconds = ((row.ended_at or now) - row.started_at).total_seconds()
     return StageReport(
         stage=row.stage,
-        state=row.state,
+        state="interrupted" if row.state == "running" and not under_way else row.state,
         attempt=row.attempt,
         worker=row.worker,
         started_at=row.started_at,

@@ -10,9 +10,11 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from daemon.policy import Standing, held
+from daemon.reports.liveness import is_held, shown_state
 from daemon.staleness import overdue
 from retraind.audit import AuditLog
 from retraind.config.settings import Model, Settings
+from retraind.identity import is_gone, name_of
 from retraind.ledger import Connection, Ledger, jobs, leases, looks, models, trail, work
 from retraind.ledger.looks import TriggerRecord
 from retraind.ledger.rows import Job
@@ -30,6 +32,7 @@ class ProcessReport:
     seen_at: datetime
     alive: bool
     refused_messages: int
+    broker_absent_since: datetime | None
 
 
 @dataclass(frozen=True)
@@ -147,6 +150,7 @@ def alive_processes(connection: Connection, settings: Settings, now: datetime) -
             row.seen_at,
             now - row.seen_at <= settings.lease.length,
             row.refused_messages,
+            row.broker_absent_since,
         )
         for row in leases.processes(connection)
     ]
@@ -155,7 +159,8 @@ def alive_processes(connection: Connection, settings: Settings, now: datetime) -
 def _daemon(connection: Connection, now: datetime) -> DaemonReport:
     lease = leases.holder(connection, leases.LEADER)
     leading = lease is not None and lease.owner is not None and lease.until is not None and lease.until > now
-    return DaemonReport(leading, lease.owner if leading else None)
+    leading = leading and not is_gone(lease.owner)
+    return DaemonReport(leading, name_of(lease.owner) if leading else None)
 
 
 def _model(connection: Connection, name: str, model: Model, now: datetime) -> ModelReport:
@@ -183,22 +188,23 @@ def _model(connection: Connection, name: str, model: Model, now: datetime) -> Mo
         breaker=breaker,
         cooldown_until=cooldown if cooldown and cooldown > now else None,
         held_because="the model is paused" if paused else held(model.policy, standing, now),
-        open_job=_open_job(connection, job) if job else None,
+        open_job=_open_job(connection, job, now) if job else None,
         triggers=[_trigger(model, trigger, records.get(trigger), now) for trigger in model.triggers],
     )
 
 
-def _open_job(connection: Connection, job: Job) -> OpenJobReport:
+def _open_job(connection: Connection, job: Job, now: datetime) -> OpenJobReport:
+    held = is_held(job, now)
     running = [stage for stage in work.stages_of(connection, job.id) if stage.state == "running"]
-    stage = running[-1] if running else None
+    stage = running[-1] if running and held else None
     return OpenJobReport(
         id=job.id,
-        state=job.state,
+        state=shown_state(job, now),
         reason=job.reason,
         requested_at=job.requested_at,
         stage=stage.stage if stage else None,
         since=stage.started_at if stage else job.updated_at,
-        worker=job.lease_owner,
+        worker=name_of(job.lease_owner) if job.lease_owner and held else None,
         waiting_until=job.not_before,
         approval_expires_at=job.approval_expires_at,
         version=job.version,
@@ -230,6 +236,12 @@ def _alarms(daemon: DaemonReport, processes: list[ProcessReport], reports: list[
         alarms.append("no daemon is running: nothing is being watched; start `retraind up`, or `retraind run`")
     if not any(process.kind == "worker" and process.alive for process in processes):
         alarms.append("no worker is alive: jobs wait; start `retraind up`, or `retraind worker`")
+    without_broker = [p for p in processes if p.alive and p.broker_absent_since is not None]
+    if without_broker:
+        names = ", ".join(f"the {process.kind} {process.pid} on {process.host}" for process in without_broker)
+        alarms.append(
+            f"the broker is absent for {names}: decisions are kept and their jobs wait; see that the broker runs"
+        )
     for report in reports:
         stale = [trigger for trigger in report.triggers if trigger.overdue_seconds is not None]
         if daemon.leading and stale:

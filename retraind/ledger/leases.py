@@ -63,6 +63,12 @@ def holder(connection: Connection, name: str) -> Any:
     return connection.execute(select(_leases).where(_leases.c.name == name)).one_or_none()
 
 
+def is_free(connection: Connection, name: str, now: datetime) -> bool:
+    """True when `acquire` would most likely be given the lease."""
+    found = holder(connection, name)
+    return found is None or found.owner is None or found.until <= now or is_gone(found.owner)
+
+
 def beat(
     transaction: Transaction,
     identity: str,
