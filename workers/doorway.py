@@ -14,15 +14,15 @@ from functools import partial
 from typing import Any
 
 from celery.worker import control
-from celery.worker.consumer import Consumer
 from kombu.pidbox import Node
 
-from retraind.messages import CONVERGE, JOB_ID, TASKS
+from retraind.messages import CONVERGE, EVERYTHING, JOB_ID, TASKS, TIDY
 from workers.envelope import guard_transport
+from workers.patience import PatientConsumer
 from workers.refusals import refuse
 
 _logger = logging.getLogger(__name__)
-CONVERGENCES_APART_SECONDS = 1.0  # of one model; messages that come quicker are taken for one
+CONVERGENCES_APART_SECONDS = 1.0  # of one model, and tidyings; messages that come quicker are taken for one
 _PLAIN = "application/json"
 _MUST_BE_EMPTY = ("eta", "expires", "group", "group_index", "shadow", "retries", "stamped_headers", "stamps")
 QUESTIONS = frozenset(
@@ -56,7 +56,7 @@ def fault_of(headers: Any, body: Any, content_type: Any, models: Collection[str]
     limits = headers.get("timelimit")
     if any(headers.get(name) for name in _MUST_BE_EMPTY) or (limits and limits != [None, None]):
         return "it asks for more than to be looked at"
-    return _fault_of_body(body, models if headers["task"] == CONVERGE else None)
+    return _fault_of_body(body, {CONVERGE: models, TIDY: [EVERYTHING]}.get(headers["task"]))
 
 
 def _is_ours(task: Any) -> bool:
@@ -78,15 +78,15 @@ def _fault_of_body(body: Any, models: Collection[str] | None) -> str | None:
     return None if isinstance(argument, str) and JOB_ID.fullmatch(argument) else "it names no job"
 
 
-class Doorway(Consumer):  # type: ignore[misc]  # celery has no types
+class Doorway(PatientConsumer):
     """Celery's consumer, behind the door."""
 
     def __init__(self, *arguments: Any, worker_options: Mapping[str, Any] | None = None, **options: Any) -> None:
         # What others say is not believed: by gossip they could have a task sent, by mingling one revoked.
         alone = {**(worker_options or {}), "without_gossip": True, "without_mingle": True}
         super().__init__(*arguments, worker_options=alone, **options)
-        self._converged: dict[str, float] = {}  # when each model's last convergence was let in
-        self._waiting: set[str] = set()
+        self._done: dict[tuple[str, str], float] = {}  # when the last of each task and argument was let in
+        self._waiting: set[tuple[str, str]] = set()
 
     def create_task_handler(self, *arguments: Any, **options: Any) -> Any:
         handle = super().create_task_handler(*arguments, **options)
@@ -98,28 +98,29 @@ class Doorway(Consumer):  # type: ignore[misc]  # celery has no types
         reason = fault_of(message.headers, message.body, message.content_type, current().settings.models)
         if reason is not None:
             self._turn_away(message, reason)
-        elif message.headers["task"] == CONVERGE:
-            self._converge_in_turn(handle, message)
+        elif message.headers["task"] in {CONVERGE, TIDY}:
+            self._in_turn(handle, message)
         else:
             handle(message)
 
-    def _converge_in_turn(self, handle: Any, message: Any) -> None:
-        """Converging costs, and once after the last message of a flood is as good as once for each."""
-        ((model,), _, _) = json.loads(message.body)
+    def _in_turn(self, handle: Any, message: Any) -> None:
+        """Converging and tidying cost, and once after the last message of a flood is as good as once for each."""
+        ((argument,), _, _) = json.loads(message.body)
+        key = (message.headers["task"], argument)
         now = time.monotonic()
-        due = self._converged.get(model, 0.0) + CONVERGENCES_APART_SECONDS
-        if model in self._waiting:
-            self._turn_away(message, "its model is about to be converged")
+        due = self._done.get(key, 0.0) + CONVERGENCES_APART_SECONDS
+        if key in self._waiting:
+            self._turn_away(message, "what it asks for is about to be done")
         elif now >= due:
-            self._converged[model] = now
+            self._done[key] = now
             handle(message)
         else:
-            self._waiting.add(model)
-            self.timer.call_after(due - now, self._converge_late, (handle, message, model))
+            self._waiting.add(key)
+            self.timer.call_after(due - now, self._late, (handle, message, key))
 
-    def _converge_late(self, handle: Any, message: Any, model: str) -> None:
-        self._waiting.discard(model)
-        self._converged[model] = time.monotonic()
+    def _late(self, handle: Any, message: Any, key: tuple[str, str]) -> None:
+        self._waiting.discard(key)
+        self._done[key] = time.monotonic()
         handle(message)
 
     def _turn_away(self, message: Any, reason: str) -> None:

@@ -22,7 +22,7 @@ from hypothesis import strategies as st
 
 from retraind.config.loading import load
 from retraind.ledger import Ledger, jobs, leases, trail
-from retraind.messages import CONVERGE, JOB_ID, TASKS, stage_task
+from retraind.messages import CONVERGE, EVERYTHING, JOB_ID, TASKS, TIDY, stage_task
 from retraind.queue import celery_app
 from retraind.states import Stage
 from workers.doorway import QUESTIONS, fault_of
@@ -70,6 +70,9 @@ def test_what_the_queue_sends_passes(message: dict[str, Any]) -> None:
     assert fault(message) is None
     converge = {**message, "body": json.dumps([["delays"], {}, {"callbacks": None, "chain": None}])}
     assert fault(converge, task=CONVERGE) is None
+    tidy = {**message, "body": json.dumps([[EVERYTHING], {}, {"callbacks": None, "chain": None}])}
+    assert fault(tidy, task=TIDY) is None
+    assert fault(converge, task=TIDY) == "it names no model"
 
 
 def test_a_new_job_s_id_has_the_form_that_the_door_asks_for(tmp_path: Path) -> None:
