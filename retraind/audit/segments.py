@@ -56,9 +56,9 @@ def parse(line: bytes) -> dict[str, Any] | None:
     """The record of a line; None where it is not one (torn, foreign, broken UTF-8)."""
     try:
         record = json.loads(line)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
-    return record if isinstance(record, dict) and isinstance(record.get("seq"), int) else None
+    return record if isinstance(record, dict) and type(record.get("seq")) is int else None  # true is no number
 
 
 def first_seq(segment: Path) -> int | None:

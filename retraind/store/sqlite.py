@@ -73,10 +73,10 @@ class SqliteBackend(Backend):
         where = f"{shape.name}: column {column!r}"
         if low is None or high is None:
             return None
+        if isinstance(high, bytes):  # which sort behind text, and so behind whatever they are mixed with
+            raise StoreError(f"{where} holds bytes; write ISO 8601 text, or epoch seconds or milliseconds")
         if isinstance(low, str) != isinstance(high, str):
             raise StoreError(f"{where} mixes numbers ({low:.15g}) and text ({high!r}); write all times in one way")
-        if isinstance(high, bytes):
-            raise StoreError(f"{where} holds bytes; write ISO 8601 text, or epoch seconds or milliseconds")
         if isinstance(low, str):
             return self._text(raw, low, high, wanted, where)
         if wanted is TimestampFormat.ISO:
