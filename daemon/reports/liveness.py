@@ -1,8 +1,9 @@
-"""Whether a job that the ledger has as running is being worked on: its worker may have died, and nobody be there to follow."""
+"""Whether a job that the ledger has as running is being worked on: its worker may have died, with nobody to follow."""
 
 from datetime import datetime, timedelta
 
 from retraind.identity import is_gone
+from retraind.instants import holds
 from retraind.ledger.rows import Job
 from retraind.states import JobState
 
@@ -11,12 +12,7 @@ BETWEEN_STAGES = timedelta(seconds=10)  # that a message takes to reach the next
 
 def is_held(job: Job, now: datetime) -> bool:
     """True while a worker that may be alive holds the job."""
-    return (
-        job.lease_owner is not None
-        and job.lease_until is not None
-        and job.lease_until > now
-        and not is_gone(job.lease_owner)
-    )
+    return job.lease_owner is not None and holds(job.lease_until, job.updated_at, now) and not is_gone(job.lease_owner)
 
 
 def shown_state(job: Job, now: datetime) -> str:
