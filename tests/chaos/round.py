@@ -58,6 +58,7 @@ class Round:
         self.pending: dict[str, float] = {}  # armed points, and since when
         self.ends: list[tuple[float, Blow]] = []
         self.calls: list[object] = []
+        self._stopped: set[int] = set()
         self._asked_until: dict[str, float] = {}
         self._next_landing = 0.0
         self._next_blow = 0.0
@@ -137,6 +138,7 @@ class Round:
         self._count(f"{strike.fault}@{strike.point}", killed="kill" in strike.fault or "terminate" in strike.fault)
         if strike.fault == "stop":
             pid = strike.pid
+            self._stopped.add(pid)
             blow = Blow(f"stop {pid}", lambda: _go_on(pid))
             self.ends.append((now + self.random.uniform(*LASTS), blow))
         if strike.fault == "hold":
@@ -229,12 +231,10 @@ class Round:
             if blow.end is not None:
                 blow.end()
         self.ends.clear()
-        for strike in self.world.plan.strikes():
-            _go_on(strike.pid)
-            self.world.plan.release(strike)
         started = time.monotonic()
         while waiting := unsteady(self.world, self.landed):
             self.world.keep()
+            self._let_go()
             if time.monotonic() - started > RECOVERY_SECONDS:
                 self.result.violations += [
                     f"late: not at rest after {RECOVERY_SECONDS:g} s: {each}" for each in waiting
@@ -244,9 +244,18 @@ class Round:
         seconds = time.monotonic() - started
         self.result.slowest_recovery = max(self.result.slowest_recovery, seconds)
         for call in self.calls:
+            self._let_go()
             call.wait(60)  # type: ignore[attr-defined]
         self.result.violations += violations(self.world, reader.lines())
         self._since_rest = 0
+
+    def _let_go(self) -> None:
+        """Whoever took a fault in the last moment is let go too: it may stop itself after the first time it is told."""
+        for strike in self.world.plan.strikes():
+            self._stopped.add(strike.pid)
+            self.world.plan.release(strike)
+        for pid in self._stopped:
+            _go_on(pid)
 
 
 def _go_on(pid: int) -> None:

@@ -1,0 +1,129 @@
+"""The table that no neighbour fills: whoever is killed or doubled, there is exactly one run, and the state shown is
+true."""
+
+import json
+import os
+import signal
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+from system import System, children_of, kill_tree
+
+from retraind.faults import VARIABLE
+
+pytestmark = pytest.mark.timeout(400)
+MakeSystem = Callable[..., System]
+
+
+def shown(system: System) -> list[dict[str, Any]]:
+    """The jobs as `retraind jobs --json` shows them, newest first."""
+    answered = system.run("jobs", "--json")
+    assert answered.returncode == 0, answered.stderr
+    found: list[dict[str, Any]] = json.loads(answered.stdout)["jobs"]
+    return found
+
+
+def assert_exactly_one_run(system: System) -> None:
+    """One decision, each stage once, one deployment; and what people and programs are shown says so."""
+    system.wait_for("job.closed")
+    assert len(system.events("job.requested")) == 1
+    assert [event["data"]["outcome"] for event in system.events("job.closed")] == ["deployed"]
+    stages = [event["data"]["stage"] for event in system.events("stage.succeeded")]
+    assert stages == ["ingest", "validate", "train", "evaluate", "register", "deploy"]
+    assert [job["state"] for job in shown(system)] == ["deployed"]
+    assert system.run("audit", "verify").returncode == 0
+
+
+def hold_in_training(system: System) -> "Any":
+    (system.folder / "hold").touch()
+    up = system.start("up")
+    system.wait("training", (system.folder / "training").exists)
+    (system.folder / "training").unlink()
+    return up
+
+
+def test_the_decider_is_killed_after_deciding(make_system: MakeSystem) -> None:
+    system = make_system()
+    daemon = system.start("run")  # there is no broker: the decision stands and nobody was told
+    system.wait_for("job.requested")
+    kill_tree(daemon.pid)
+    daemon.wait()
+    assert [job["state"] for job in shown(system)] == ["requested"]
+    system.start("up")
+    assert_exactly_one_run(system)
+
+
+def test_the_job_s_process_is_killed_in_the_middle_of_a_step(make_system: MakeSystem) -> None:
+    system = make_system()
+    up = hold_in_training(system)
+    for training in children_of(up.pid, "train_function"):
+        training.kill()
+    system.wait("training again", (system.folder / "training").exists)
+    assert [job["state"] for job in shown(system)] == ["running"]
+    (system.folder / "hold").unlink()
+    assert_exactly_one_run(system)
+
+
+def test_decider_and_worker_are_killed_together_in_the_middle_of_a_step(make_system: MakeSystem) -> None:
+    system = make_system()
+    up = hold_in_training(system)
+    training = children_of(up.pid, "train_function")
+    assert training
+    kill_tree(up.pid, signal.SIGKILL)
+    up.wait()
+    psutil.wait_procs(training, timeout=20)
+    assert not [process for process in training if process.is_running()]
+    (system.folder / "hold").unlink()
+    system.start("up")
+    assert_exactly_one_run(system)
+
+
+def test_the_decider_of_a_one_minute_schedule_is_down_for_three_minutes(
+    make_system: MakeSystem, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The clock is stepped while it is down. What was missed becomes one run, and each missed occurrence is told."""
+    plan = tmp_path / "plan"
+    (plan / "armed").mkdir(parents=True)
+    (plan / "struck").mkdir()
+    monkeypatch.setitem(os.environ, VARIABLE, str(plan))
+    system = make_system(triggers={"minutely": {"type": "cron", "schedule": "* * * * *"}})
+    daemon = system.start("run")
+    system.wait_for("daemon.led")
+    system.wait("look", lambda: looked(system))
+    kill_tree(daemon.pid)
+    daemon.wait()
+    decided = len(system.events("job.requested"))  # a minute may have begun meanwhile
+    (plan / "clock").write_text("180")
+    system.start("run")
+    requested = system.wait_for("job.requested", decided + 1) if not decided else system.events("job.requested")
+    assert len(requested) == 1  # what follows joins the open job: there is no worker yet
+    system.start("up")
+    system.wait_for("job.closed")
+    assert [event["data"]["outcome"] for event in system.events("job.closed")][:1] == ["deployed"]
+    first = requested[0]["job"]
+    stages = [event["data"]["stage"] for event in system.events("stage.succeeded") if event["job"] == first]
+    assert stages == ["ingest", "validate", "train", "evaluate", "register", "deploy"]
+
+
+def looked(system: System) -> bool:
+    """Whether every trigger was looked at once."""
+    answered = system.run("status", "--json")
+    models = json.loads(answered.stdout)["models"] if answered.returncode == 0 else []
+    return any(trigger["last_look_at"] for model in models for trigger in model["triggers"])
+
+
+def test_two_deciders_decide_once(make_system: MakeSystem) -> None:
+    system = make_system()
+    first, second = system.start("run"), system.start("run")
+    system.wait_for("daemon.started", 2)
+    system.wait_for("job.requested")
+    system.start("worker")
+    system.start("up")
+    assert_exactly_one_run(system)
+    assert first.poll() is None
+    assert second.poll() is None
+    decided_by = {event["actor"] for event in system.events("job.requested")}
+    assert len(decided_by) == 1
