@@ -19,9 +19,10 @@ from daemon import looking
 from daemon.announcer import Announcer
 from daemon.evidence import EvidenceReader
 from daemon.watching import FileWatcher
+from retraind.clock import StepWatch
 from retraind.config.settings import Model, Settings
 from retraind.errors import BrokerUnreachable, Conflict, LeaseLost, LedgerError, StoreError
-from retraind.ledger import Ledger, Transaction, looks, models
+from retraind.ledger import Connection, Ledger, Transaction, looks, models
 from retraind.queue import Queue
 from triggers.base import Trigger
 from triggers.verdict import Outcome
@@ -61,6 +62,8 @@ class Monitor:
         self.guard = guard
         self.audit_unwritable = audit_unwritable
         self.stopped = threading.Event()
+        self._steps = StepWatch(ledger.clock)
+        self._plan_anew = False
         self.progress = ledger.clock.monotonic()  # when the loop last went round
         self._wakes: queue.Queue[str | None] = queue.Queue()
         self._heap: list[tuple[datetime, str]] = []
@@ -110,10 +113,7 @@ class Monitor:
                 models.make_known(transaction, name)
         with self.ledger.read() as connection:
             for watched in self._watched.values():
-                facts = models.facts(connection, watched.name, watched.model.predictions.columns.feature_names, now)
-                for trigger_name, trigger in watched.model.triggers.items():
-                    record = looks.record(connection, watched.name, trigger_name)
-                    watched.due[trigger_name] = _first_due(trigger, record, facts, now)
+                self._plan(connection, watched, now)
         for watched in self._watched.values():
             self._schedule(watched)
         self._watch_files()
@@ -145,6 +145,10 @@ class Monitor:
 
     def _look_at_due(self) -> float:
         """Starts a round of looks at every model that is due. Returns the seconds until the next is."""
+        if self._steps.look() < 0:
+            self._plan_anew = True
+        if self._plan_anew:
+            self._bring_forward()
         now = self.ledger.clock.now()
         while self._heap and self._heap[0][0] <= now:
             _, name = heapq.heappop(self._heap)
@@ -152,6 +156,26 @@ class Monitor:
         if not self._heap:
             return LONGEST_SLEEP_SECONDS
         return min((self._heap[0][0] - now).total_seconds(), LONGEST_SLEEP_SECONDS)
+
+    def _bring_forward(self) -> None:
+        """The clock was set back: what was planned by it before may lie as far ahead as the step was."""
+        now = self.ledger.clock.now()
+        try:
+            with self.ledger.read() as connection:
+                for watched in self._watched.values():
+                    self._plan(connection, watched, now)
+        except LedgerError as error:
+            _log.info("plans_kept", error=str(error))
+            return
+        self._plan_anew = False
+        for watched in self._watched.values():
+            self._schedule(watched)
+
+    def _plan(self, connection: Connection, watched: Watched, now: datetime) -> None:
+        facts = models.facts(connection, watched.name, watched.model.predictions.columns.feature_names, now)
+        for trigger_name, trigger in watched.model.triggers.items():
+            record = looks.record(connection, watched.name, trigger_name)
+            watched.due[trigger_name] = _first_due(trigger, record, facts, now)
 
     def _wait_for_wakes(self, seconds: float) -> None:
         try:
@@ -290,9 +314,10 @@ def _rank(trigger: Trigger) -> int:
 
 
 def _first_due(trigger: Trigger, record: Any, facts: Any, now: datetime) -> datetime | None:
-    """When to look first after a start: as planned before it, or sooner if the configuration now says so."""
+    """When to look first after a start: as planned before it, or sooner if the configuration now says so, or the clock
+    that it was planned by was set back since."""
     if record.last_look_at is None:
         return now
     planned = record.next_look_at
-    fresh = trigger.next_look(facts, record.state or {}, record.last_look_at)
+    fresh = trigger.next_look(facts, record.state or {}, min(record.last_look_at, now))
     return min((instant for instant in (planned, fresh) if instant is not None), default=None)

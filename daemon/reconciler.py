@@ -14,6 +14,7 @@ from daemon.policy import held
 from daemon.pruning import Pruner
 from daemon.staleness import overdue
 from retraind.audit import AuditLog
+from retraind.clock import StepWatch
 from retraind.config.policy import Policy
 from retraind.config.settings import Settings
 from retraind.errors import AuditUnwritable, BrokerUnreachable, LeaseLost, LedgerAbsent, RetraindError
@@ -23,6 +24,7 @@ from retraind.queue import Queue
 from retraind.states import JobState
 
 _log = structlog.get_logger(__name__)
+_LOOKS_SETTLE_SECONDS = 60.0  # after a step of the clock every trigger is looked at anew
 
 
 class Reconciler:
@@ -45,6 +47,7 @@ class Reconciler:
         self._failing: set[str] = set()
         self._stale: set[tuple[str, str]] = set()
         self.pruner = Pruner(settings, ledger, audit, guard)
+        self._steps = StepWatch(ledger.clock)
         self._next_tidying = ledger.clock.monotonic()
 
     def pass_once(self) -> None:
@@ -132,6 +135,9 @@ class Reconciler:
         first = self.settings.monitor.republish_after
         with self.ledger.read() as connection:
             found = jobs.unclaimed(connection, now, now)
+        if not self._steps.steady_for(self.settings.lease.length.total_seconds()):
+            # After a step forward every lease looks as if it had run out: those who live renew theirs first.
+            found = [job for job in found if job.lease_owner is None]
         announced = {job.id: job.published_at for job in found if job.published_at is not None}
         late = any(at <= now - first for at in announced.values())
         lost = self.announcements.lost([job for job in found if job.id in announced]) if late else set()
@@ -162,6 +168,8 @@ class Reconciler:
 
     def notice_stale(self) -> None:
         """A trigger that nobody looks at any more looks like one with nothing to do: that is an alarm of its own."""
+        if not self._steps.steady_for(_LOOKS_SETTLE_SECONDS):
+            return
         now = self.ledger.clock.now()
         with self.ledger.read() as connection:
             records = looks.records(connection)

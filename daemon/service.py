@@ -19,7 +19,7 @@ from daemon.monitor import LONGEST_SLEEP_SECONDS, Monitor
 from daemon.reconciler import Reconciler
 from retraind import notify
 from retraind.audit import AuditLog
-from retraind.clock import Clock, SystemClock
+from retraind.clock import Clock, StepWatch, SystemClock
 from retraind.config.loading import load
 from retraind.config.settings import Settings
 from retraind.errors import ConfigurationError, LeaseLost, LedgerAbsent, LedgerError
@@ -48,6 +48,7 @@ class Daemon:
         self.owner = marked(self.name)
         self.started_at: datetime = self.clock.now()
         self.stopping = threading.Event()
+        self._steps = StepWatch(self.clock)
         self.broker = Outage("broker", self.clock)
         self._ledger_outage = Outage("ledger", self.clock)
         self._introduced = False
@@ -126,7 +127,9 @@ class Daemon:
         while not self.stopping.wait(_STAND_BY_SECONDS) and self.clock.monotonic() < deadline:
             try:
                 with ledger.read() as connection:
-                    if leases.is_free(connection, LEADER, self.clock.now()):
+                    if self._steady() and leases.is_free(
+                        connection, LEADER, self.clock.now(), self.settings.lease.lead
+                    ):
                         return
             except LedgerError:  # told where it arose
                 continue
@@ -137,11 +140,17 @@ class Daemon:
                 data = {"host": socket.gethostname(), "pid": os.getpid(), "models": sorted(self.settings.models)}
                 transaction.event("daemon.started", data=data)
             self.beat(transaction)
-            token = leases.acquire(transaction, LEADER, self.owner, self.settings.lease.lead)
+            token = None
+            if self._steady():
+                token = leases.acquire(transaction, LEADER, self.owner, self.settings.lease.lead)
             if token is not None:
                 transaction.event("daemon.led", data={"daemon": self.name, "token": token})
         self._introduced = True
         return token
+
+    def _steady(self) -> bool:
+        """False soon after a step of the clock, when a living leader's lease may look as if it had run out."""
+        return self._steps.steady_for(2 * self.settings.lease.heartbeat.total_seconds())
 
     def beat(self, transaction: Transaction) -> None:
         host, pid = socket.gethostname(), os.getpid()
@@ -166,13 +175,16 @@ class _Leadership:
         self.settings = daemon.settings
         self.ledger = ledger
         self.token = token
-        self.announcer = Announcer(Queue(self.settings, ledger, daemon.broker), lambda: self.reconciler.announce_all())
+        self.announcer = Announcer(Queue(self.settings, ledger, daemon.broker), self._announce_all)
         self.reconciler = Reconciler(self.settings, ledger, audit, self.announcer, self.guard)
         self.monitor = Monitor(
             self.settings, ledger, self.announcer, self.guard, lambda: self.reconciler.audit_unwritable
         )
         self.alerts = AlertSender(ledger, self.settings.alerts, daemon.clock)
         self._ended = threading.Event()
+
+    def _announce_all(self) -> None:
+        self.reconciler.announce_all()  # which is made after the announcer
 
     def guard(self, transaction: Transaction) -> None:
         """Raises LeaseLost inside the transaction when another daemon leads."""

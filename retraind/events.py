@@ -35,7 +35,7 @@ EVENTS: dict[str, str] = {
     "model.rolled_back": "An earlier version is champion again; data: version, previous, reason.",
     "target.repaired": "A target showed another version than the ledger and was mended; data: target, found, version.",
     "target.failed": "A target could not be made to show the champion; data: target, version, error.",
-    "registry.repaired": "MLflow had more of a job than the ledger and was mended; data: registered, deleted, terminated.",
+    "registry.repaired": "MLflow had too much of a job and was mended; data: registered, deleted, terminated.",
     "model.paused": "A person paused the model; data: reason.",
     "model.resumed": "A person resumed the model.",
     "breaker.opened": "Jobs in a row ended without a deployment; data: jobs, until.",

@@ -12,6 +12,7 @@ from retraind import faults
 from retraind.broker import broker_url, must_answer, must_listen, waiting_messages
 from retraind.config.settings import Settings
 from retraind.errors import BrokerUnreachable
+from retraind.instants import holds
 from retraind.lean import redis_client
 from retraind.ledger import Ledger, jobs, work
 from retraind.ledger.rows import Job
@@ -91,7 +92,7 @@ class Queue:
         with self.ledger.read() as connection:
             job = jobs.get(connection, job_id)
             done = work.done_stages(connection, job_id)
-        if job is None or job.state not in CLAIMABLE_STATES or (job.not_before and job.not_before > now):
+        if job is None or job.state not in CLAIMABLE_STATES or holds(job.not_before, job.updated_at, now):
             return
         stage = _next_stage(done)
         self._send(stage_task(stage), job_id, self._queue_of(job.model, stage))

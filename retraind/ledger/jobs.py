@@ -9,10 +9,11 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, or_, select, update
+from sqlalchemy import Connection, bindparam, or_, select, update
 
 from retraind.config.policy import Breaker
 from retraind.errors import Conflict
+from retraind.instants import AGREE, holds
 from retraind.ledger import tables
 from retraind.ledger.ledger import Transaction
 from retraind.ledger.models import count_fruitful, count_fruitless
@@ -20,6 +21,20 @@ from retraind.ledger.rows import Job, insert_if_absent
 from retraind.states import CLAIMABLE_STATES, OPEN_STATES, JobState
 
 _jobs = tables.jobs
+# Made once: see `retraind.ledger.rows`.
+_GET = select(_jobs).where(_jobs.c.id == bindparam("of"))
+_OPEN = select(_jobs).where(_jobs.c.model == bindparam("of"), _jobs.c.state.in_(OPEN_STATES))
+_LAST_CLOSED = (
+    select(_jobs.c.closed_at)
+    .where(_jobs.c.model == bindparam("of"), _jobs.c.closed_at.is_not(None))
+    .order_by(_jobs.c.closed_at.desc())
+    .limit(1)
+)
+_REQUESTED_SINCE = (
+    select(_jobs.c.requested_at)
+    .where(_jobs.c.model == bindparam("of"), _jobs.c.requested_at > bindparam("since"))
+    .order_by(_jobs.c.requested_at)
+)
 # A job that ended so has trained and been judged: another on the same data by the same recipe would repeat it.
 TWIN_STATES = frozenset({JobState.DEPLOYED, JobState.GATE_FAILED, JobState.REJECTED, JobState.EXPIRED})
 
@@ -50,13 +65,13 @@ def request(
 
 
 def get(connection: Connection, job: str) -> Job | None:
-    row = connection.execute(select(_jobs).where(_jobs.c.id == job)).one_or_none()
+    row = connection.execute(_GET, {"of": job}).one_or_none()
     return None if row is None else Job.of(row)
 
 
 def open_job(connection: Connection, model: str) -> Job | None:
     """The model's one open job; None when there is none."""
-    row = connection.execute(select(_jobs).where(_jobs.c.model == model, _jobs.c.state.in_(OPEN_STATES))).one_or_none()
+    row = connection.execute(_OPEN, {"of": model}).one_or_none()
     return None if row is None else Job.of(row)
 
 
@@ -100,10 +115,11 @@ def unclaimed(connection: Connection, now: datetime, announced_before: datetime)
     Never announced, or not since `announced_before` (nor at an instant that is yet to come: the clock was stepped
     back); without a live lease; not waiting for a retry.
     """
+    void = _jobs.c.updated_at > now + AGREE  # see `retraind.instants.is_void`
     query = select(_jobs).where(
         _jobs.c.state.in_(CLAIMABLE_STATES),
-        or_(_jobs.c.lease_until.is_(None), _jobs.c.lease_until <= now),
-        or_(_jobs.c.not_before.is_(None), _jobs.c.not_before <= now),
+        or_(_jobs.c.lease_until.is_(None), _jobs.c.lease_until <= now, void),
+        or_(_jobs.c.not_before.is_(None), _jobs.c.not_before <= now, void),
         or_(_jobs.c.published_at.is_(None), _jobs.c.published_at <= announced_before, _jobs.c.published_at > now),
     )
     return [Job.of(row) for row in connection.execute(query.order_by(_jobs.c.requested_at))]
@@ -138,7 +154,7 @@ def cancel(transaction: Transaction, job_id: str, breaker: Breaker, reason: str)
     if job.state == JobState.DEPLOYING:
         raise Conflict(f"job {job.id} is being deployed; use `retraind rollback {job.model}` afterwards")
     _set(transaction, job.id, cancelled_by=transaction.actor)
-    if job.lease_until is not None and job.lease_until > transaction.now:
+    if holds(job.lease_until, job.updated_at, transaction.now):
         return False
     close(transaction, job, JobState.CANCELLED, breaker, error=reason)
     return True
@@ -200,14 +216,13 @@ def close(transaction: Transaction, job: Job, outcome: JobState, breaker: Breake
 
 
 def last_closed_at(connection: Connection, model: str) -> datetime | None:
-    query = select(_jobs.c.closed_at).where(_jobs.c.model == model, _jobs.c.closed_at.is_not(None))
-    return connection.execute(query.order_by(_jobs.c.closed_at.desc()).limit(1)).scalar()
+    closed_at: datetime | None = connection.execute(_LAST_CLOSED, {"of": model}).scalar()
+    return closed_at
 
 
 def requested_since(connection: Connection, model: str, since: datetime) -> list[datetime]:
     """When the model's jobs since `since` were requested, oldest first."""
-    query = select(_jobs.c.requested_at).where(_jobs.c.model == model, _jobs.c.requested_at > since)
-    return list(connection.execute(query.order_by(_jobs.c.requested_at)).scalars())
+    return list(connection.execute(_REQUESTED_SINCE, {"of": model, "since": since}).scalars())
 
 
 def twin(connection: Connection, job: Job, data_hash: str, recipe_hash: str) -> Job | None:

@@ -3,10 +3,11 @@
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, and_, delete, literal, or_, select, update
+from sqlalchemy import Connection, and_, bindparam, delete, literal, or_, select, update
 
 from retraind.errors import LeaseLost
 from retraind.identity import is_gone
+from retraind.instants import outlasts
 from retraind.ledger import tables
 from retraind.ledger.ledger import Transaction
 from retraind.ledger.rows import insert_if_absent, upsert
@@ -14,12 +15,17 @@ from retraind.ledger.rows import insert_if_absent, upsert
 _leases = tables.leases
 _processes = tables.processes
 LEADER = "leader"
+# Made once: see `retraind.ledger.rows`.
+_RENEW = update(_leases).where(
+    _leases.c.name == bindparam("of"), _leases.c.token == bindparam("held"), _leases.c.owner.is_not(None)
+)
 
 
 def acquire(transaction: Transaction, name: str, owner: str, length: timedelta) -> int | None:
     """Takes the lease. Returns its fencing token, or None while another owner's lease is live.
 
-    One whose owner is known to be gone is taken before it runs out.
+    One whose owner is known to be gone is taken before it runs out, and so is one that a clock like ours could not
+    have written.
     """
     insert_if_absent(transaction, _leases, {"name": name, "owner": None, "token": 0, "until": None})
     found = holder(transaction.connection, name)
@@ -31,6 +37,7 @@ def acquire(transaction: Transaction, name: str, owner: str, length: timedelta) 
             or_(
                 _leases.c.owner.is_(None),
                 _leases.c.until <= transaction.now,
+                _leases.c.until > transaction.now + 2 * length,  # see `retraind.instants.outlasts`
                 and_(literal(orphaned), _leases.c.owner == found.owner, _leases.c.token == found.token),
             ),
         )
@@ -42,11 +49,8 @@ def acquire(transaction: Transaction, name: str, owner: str, length: timedelta) 
 
 def renew(transaction: Transaction, name: str, token: int, length: timedelta) -> None:
     """Extends the lease. Raises LeaseLost when another has taken it."""
-    held = transaction.connection.execute(
-        update(_leases)
-        .where(_leases.c.name == name, _leases.c.token == token, _leases.c.owner.is_not(None))
-        .values(until=transaction.now + length)
-    ).rowcount
+    values = {"of": name, "held": token, "until": transaction.now + length}
+    held = transaction.connection.execute(_RENEW, values).rowcount
     if not held:
         raise LeaseLost(f"the lease {name!r} was taken by another process")
 
@@ -63,10 +67,12 @@ def holder(connection: Connection, name: str) -> Any:
     return connection.execute(select(_leases).where(_leases.c.name == name)).one_or_none()
 
 
-def is_free(connection: Connection, name: str, now: datetime) -> bool:
+def is_free(connection: Connection, name: str, now: datetime, length: timedelta) -> bool:
     """True when `acquire` would most likely be given the lease."""
     found = holder(connection, name)
-    return found is None or found.owner is None or found.until <= now or is_gone(found.owner)
+    if found is None or found.owner is None or found.until <= now:
+        return True
+    return outlasts(found.until, length, now) or is_gone(found.owner)
 
 
 def beat(

@@ -9,10 +9,11 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, select, update
+from sqlalchemy import Connection, bindparam, select, update
 
 from retraind import identity
 from retraind.errors import FailureKind, LeaseLost
+from retraind.instants import holds
 from retraind.ledger import tables
 from retraind.ledger.ledger import Ledger, Transaction
 from retraind.ledger.rows import Job, Version, insert_if_absent, upsert
@@ -20,6 +21,24 @@ from retraind.states import CLAIMABLE_STATES, STAGES, JobState, Stage
 
 _jobs = tables.jobs
 _stages = tables.stages
+# Made once: see `retraind.ledger.rows`.
+_LOCK = select(_jobs).where(_jobs.c.id == bindparam("of")).with_for_update()
+_DONE = select(_stages).where(_stages.c.job == bindparam("of"), _stages.c.state == "succeeded")
+_HOLD = (
+    update(_jobs)
+    .where(
+        _jobs.c.id == bindparam("of"),
+        _jobs.c.lease_token == bindparam("held"),
+        _jobs.c.lease_owner == bindparam("holder"),
+    )
+    .returning(_jobs)
+)
+_ATTEMPT = select(_stages.c.attempt).where(_stages.c.job == bindparam("of"), _stages.c.stage == bindparam("named"))
+_END_STAGE = (
+    update(_stages)
+    .where(_stages.c.job == bindparam("of"), _stages.c.stage == bindparam("named"))
+    .returning(_stages.c.started_at)
+)
 
 
 @dataclass(frozen=True)
@@ -43,7 +62,7 @@ class Claim:
 
 def claim(transaction: Transaction, job_id: str, owner: str, lease: timedelta) -> Claim | None:
     """Takes the job. None when there is nothing to take: unknown, ended, held by a live lease, or waiting."""
-    row = transaction.connection.execute(select(_jobs).where(_jobs.c.id == job_id).with_for_update()).one_or_none()
+    row = transaction.connection.execute(_LOCK, {"of": job_id}).one_or_none()
     if row is None or not _may_be_claimed(row, transaction.now):
         return None
     state = row.state if row.state == JobState.DEPLOYING else JobState.RUNNING
@@ -71,31 +90,24 @@ def claim(transaction: Transaction, job_id: str, owner: str, lease: timedelta) -
 
 
 def _may_be_claimed(row: Any, now: datetime) -> bool:
-    return (
-        row.state in CLAIMABLE_STATES
-        and (row.lease_until is None or row.lease_until <= now)
-        and (row.not_before is None or row.not_before <= now)
-    )
+    waits = holds(row.lease_until, row.updated_at, now) or holds(row.not_before, row.updated_at, now)
+    return row.state in CLAIMABLE_STATES and not waits
 
 
 def done_stages(connection: Connection, job_id: str) -> dict[Stage, Mapping[str, Any]]:
-    query = select(_stages).where(_stages.c.job == job_id, _stages.c.state == "succeeded")
-    return {Stage(row.stage): row.result or {} for row in connection.execute(query)}
+    return {Stage(row.stage): row.result or {} for row in connection.execute(_DONE, {"of": job_id})}
 
 
 def stages_of(connection: Connection, job_id: str) -> list[Any]:
     """The job's stage rows in the order of their beginning."""
-    return list(connection.execute(select(_stages).where(_stages.c.job == job_id).order_by(_stages.c.started_at)))
+    rows = connection.execute(select(_stages).where(_stages.c.job == job_id))
+    return sorted(rows, key=lambda row: STAGES.index(Stage(row.stage)))  # not by time, which may be stepped back
 
 
 def hold(transaction: Transaction, held: Claim, **values: Any) -> Job:
     """Sets columns of the job under its lease, and returns it as it is now. Raises LeaseLost."""
-    row = transaction.connection.execute(
-        update(_jobs)
-        .where(_jobs.c.id == held.job.id, _jobs.c.lease_token == held.token, _jobs.c.lease_owner == held.owner)
-        .values(updated_at=transaction.now, **values)
-        .returning(_jobs)
-    ).one_or_none()
+    under = {"of": held.job.id, "held": held.token, "holder": held.owner}
+    row = transaction.connection.execute(_HOLD, {"updated_at": transaction.now, **values, **under}).one_or_none()
     if row is None:
         raise LeaseLost(f"the lease on job {held.job.id} was taken from {held.worker}; it commits nothing more")
     return Job.of(row)
@@ -177,8 +189,7 @@ def begin_stage(transaction: Transaction, held: Claim, stage: Stage) -> int:
 
 def attempt_of(connection: Connection, job_id: str, stage: Stage) -> int:
     """How many attempts at the stage were begun and not handed over; 0 before the first."""
-    query = select(_stages.c.attempt).where(_stages.c.job == job_id, _stages.c.stage == stage)
-    return connection.execute(query).scalar() or 0
+    return connection.execute(_ATTEMPT, {"of": job_id, "named": stage}).scalar() or 0
 
 
 def succeed(transaction: Transaction, held: Claim, stage: Stage, result: Mapping[str, Any], **values: Any) -> Job:
@@ -223,10 +234,6 @@ def record_version(transaction: Transaction, held: Claim, version: Version) -> N
 
 
 def _end_stage(transaction: Transaction, held: Claim, stage: Stage, **values: Any) -> datetime:
-    started: datetime = transaction.connection.execute(
-        update(_stages)
-        .where(_stages.c.job == held.job.id, _stages.c.stage == stage)
-        .values(ended_at=transaction.now, **values)
-        .returning(_stages.c.started_at)
-    ).scalar_one()
+    ended = {"of": held.job.id, "named": stage, "ended_at": transaction.now, **values}
+    started: datetime = transaction.connection.execute(_END_STAGE, ended).scalar_one()
     return started

@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 import yaml
+from clocks import SetClock
 from sqlalchemy import select
 
 from daemon import looking
@@ -22,6 +23,8 @@ from retraind.config.loading import load
 from retraind.errors import LeaseLost
 from retraind.ledger import Ledger, Transaction, jobs, looks, tables
 from retraind.queue import Queue
+from triggers.cron import CronTrigger
+from triggers.evidence import Evidence, ModelFacts
 
 OFTEN = {"type": "volume", "rows": 1_000_000, "look_every": "50ms"}
 
@@ -241,3 +244,36 @@ def test_a_firing_becomes_one_job_however_often_it_is_looked_at(scene: Make) -> 
         assert until(made.jobs)
         assert made.looked_again("delays", "enough")
     assert made.jobs() == ["delays"]
+
+
+# --- the clock is set
+
+
+def test_what_was_planned_before_the_clock_was_set_back_is_brought_forward(tmp_path: Path) -> None:
+    scene = Scene(tmp_path, {"delays": {"volume": {**OFTEN, "look_every": "1m"}}})
+    clock = SetClock()
+    scene.ledger.clock = clock
+    with scene.ledger.write("daemon") as transaction:
+        values = {"last_look_at": transaction.now, "next_look_at": transaction.now + timedelta(minutes=1)}
+        looks.save(transaction, "delays", "volume", values)
+    monitor = Monitor(scene.settings, scene.ledger, Queue(scene.settings, scene.ledger), scene.guard, lambda: False)
+    monitor._begin()
+    clock.step(hours=-1)
+    assert monitor._look_at_due() <= 60
+    assert monitor._watched["delays"].due == {"volume": clock.now() + timedelta(minutes=1)}
+    monitor._end()
+    scene.ledger.close()
+
+
+def test_a_scheduled_instant_that_comes_twice_because_the_clock_was_set_back_fires_once() -> None:
+    trigger = CronTrigger(schedule="0 * * * *")
+    facts = ModelFacts(datetime(2026, 3, 1, tzinfo=UTC), None, None, None, None, {})
+    state: Mapping[str, Any] = {}
+    fired = []
+    for hour, minute in ((11, 50), (12, 1), (11, 55), (12, 0), (12, 5), (13, 0), (12, 30), (13, 2)):
+        now = datetime(2026, 3, 1, hour, minute, tzinfo=UTC)
+        verdict = trigger.evaluate(Evidence(facts, state, {}), now)
+        state = verdict.state or {}
+        if verdict.fired:
+            fired.append(verdict.key)
+    assert fired == ["2026-03-01T12:00:00Z", "2026-03-01T13:00:00Z"]

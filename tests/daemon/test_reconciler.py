@@ -4,6 +4,7 @@ import os
 from datetime import timedelta
 
 import pytest
+import redis
 from clocks import SetClock
 from sqlalchemy import select
 
@@ -74,6 +75,30 @@ def test_a_job_that_nobody_claims_is_announced_again_less_often_each_time(scene)
             announced.append(second)
         scene.clock.instant += timedelta(seconds=5)
     assert announced == [0, 30, 90, 210]
+
+
+def test_a_job_whose_message_the_broker_lost_is_announced_again_without_growing_patience(scene, valkey_url):
+    job = scene.request()
+    announced = []
+    with redis.Redis.from_url(valkey_url) as broker:
+        for second in range(0, 130, 5):
+            before = scene.job(job).publications
+            scene.reconciler.pass_once()
+            if scene.job(job).publications > before:
+                announced.append(second)
+            broker.flushall()
+            scene.clock.instant += timedelta(seconds=5)
+    assert announced == [0, 30, 60, 90, 120]
+
+
+def test_a_job_announced_before_the_clock_was_stepped_back_is_announced_again(scene, valkey_url):
+    job = scene.request()
+    scene.reconciler.pass_once()
+    with redis.Redis.from_url(valkey_url) as broker:
+        broker.flushall()
+    scene.clock.instant -= timedelta(hours=1)
+    scene.reconciler.pass_once()
+    assert scene.job(job).publications == 2
 
 
 def test_a_job_under_a_live_lease_is_left_alone_and_one_whose_lease_ran_out_is_not(scene):
@@ -169,3 +194,18 @@ def test_a_step_that_fails_does_not_keep_the_others_from_being_done(tmp_path):
     with made.ledger.read() as connection:
         assert looks.latest(connection, "delays") == []
     made.ledger.close()
+
+
+def test_a_step_forward_takes_no_job_from_a_worker_that_lives(scene):
+    job = scene.request()
+    scene.reconciler.pass_once()
+    with scene.ledger.write("worker:a") as transaction:
+        held = work.claim(transaction, job, "worker:a", timedelta(seconds=30))
+    scene.clock.step(hours=1)
+    scene.reconciler.pass_once()
+    assert scene.job(job).publications == 1
+    with scene.ledger.write("worker:a") as transaction:
+        work.renew(transaction, held, timedelta(seconds=30))
+    scene.clock.move(seconds=31)  # from here on it is dead
+    scene.reconciler.pass_once()
+    assert scene.job(job).publications == 2
