@@ -24,6 +24,11 @@ from retraind.ledger.schema import ensure_schema
 from retraind.outage import Outage
 from retraind.redaction import redact_data
 
+# Made once: see `retraind.ledger.rows`.
+_HEAD = select(tables.chain).with_for_update()
+_APPEND = insert(tables.events)
+_MOVE_HEAD = update(tables.chain)
+
 
 class Transaction:
     """One write transaction: a connection, the instant it happens at, and who does it."""
@@ -58,14 +63,14 @@ class Transaction:
         """
         if not self._events:
             return False
-        head = self.connection.execute(select(tables.chain).with_for_update()).one()
+        head = self.connection.execute(_HEAD).one()
         seq, prev = head.seq, head.hash
         for event in self._events:
             seq += 1
             event |= {"seq": seq, "prev": prev}
             prev = event["hash"] = digest(record_of(event))
-        self.connection.execute(insert(tables.events), self._events)
-        self.connection.execute(update(tables.chain).values(seq=seq, hash=prev))
+        self.connection.execute(_APPEND, self._events)
+        self.connection.execute(_MOVE_HEAD, {"seq": seq, "hash": prev})
         return True
 
 

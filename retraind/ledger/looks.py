@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection, bindparam, insert, select, update
 
 from retraind.ledger import tables
 from retraind.ledger.ledger import Transaction
@@ -16,6 +16,13 @@ _triggers = tables.triggers
 _looks = tables.looks
 _fires = tables.fires
 RECENT_LOOKS = 100  # as many as confirmations can ask for
+# Made once: see `retraind.ledger.rows`.
+_RECORD = select(_triggers).where(_triggers.c.model == bindparam("of"), _triggers.c.trigger == bindparam("named"))
+_KEEP = insert(_looks)
+_KNOWN_KEY = select(_fires.c.id).where(
+    _fires.c.model == bindparam("of"), _fires.c.trigger == bindparam("named"), _fires.c.key == bindparam("known")
+)
+_WAITING = select(_fires).where(_fires.c.model == bindparam("of"), _fires.c.role == "waiting").order_by(_fires.c.id)
 
 
 @dataclass(frozen=True)
@@ -39,8 +46,7 @@ class TriggerRecord(FromRow):
 
 def record(connection: Connection, model: str, trigger: str) -> TriggerRecord:
     """The trigger's record; an empty one before its first look."""
-    query = select(_triggers).where(_triggers.c.model == model, _triggers.c.trigger == trigger)
-    row = connection.execute(query).one_or_none()
+    row = connection.execute(_RECORD, {"of": model, "named": trigger}).one_or_none()
     if row is None:
         return TriggerRecord(model, trigger)
     return TriggerRecord.of(row)
@@ -60,18 +66,17 @@ def save(transaction: Transaction, model: str, trigger: str, values: Mapping[str
 
 def keep(transaction: Transaction, model: str, trigger: str, verdict: Verdict, decision: str, job: str | None) -> None:
     """Keeps the look with its numbers and its answer."""
-    transaction.connection.execute(
-        insert(_looks).values(
-            model=model,
-            trigger=trigger,
-            at=transaction.now,
-            outcome=verdict.outcome,
-            sentence=verdict.sentence,
-            numbers=dict(verdict.numbers),
-            decision=decision,
-            job=job,
-        )
-    )
+    values = {
+        "model": model,
+        "trigger": trigger,
+        "at": transaction.now,
+        "outcome": verdict.outcome,
+        "sentence": verdict.sentence,
+        "numbers": dict(verdict.numbers),
+        "decision": decision,
+        "job": job,
+    }
+    transaction.connection.execute(_KEEP, values)
 
 
 def latest(connection: Connection, model: str, trigger: str | None = None, limit: int = 20) -> list[Any]:
@@ -99,14 +104,12 @@ def fire(transaction: Transaction, model: str, trigger: str, verdict: Verdict, *
 
 def known_key(connection: Connection, model: str, trigger: str, key: str) -> bool:
     """True when a firing of this key was recorded."""
-    query = select(_fires.c.id).where(_fires.c.model == model, _fires.c.trigger == trigger, _fires.c.key == key)
-    return connection.execute(query).first() is not None
+    return connection.execute(_KNOWN_KEY, {"of": model, "named": trigger, "known": key}).first() is not None
 
 
 def waiting(connection: Connection, model: str) -> list[Any]:
     """Firings that wait for the model's open job to end, or for a hold to pass, oldest first."""
-    query = select(_fires).where(_fires.c.model == model, _fires.c.role == "waiting").order_by(_fires.c.id)
-    return list(connection.execute(query))
+    return list(connection.execute(_WAITING, {"of": model}))
 
 
 def adopt(transaction: Transaction, model: str, job: str) -> None:

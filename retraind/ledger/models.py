@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, func, select, update
+from sqlalchemy import Connection, bindparam, func, select, update
 
 from retraind.config.policy import Breaker
 from retraind.errors import Conflict
@@ -16,6 +16,16 @@ from triggers.evidence import ModelFacts
 _models = tables.models
 _versions = tables.versions
 _deployments = tables.deployments
+# Made once: see `retraind.ledger.rows`.
+_STANDING = select(_models).where(_models.c.model == bindparam("of"))
+_DEPLOYMENTS = select(_deployments).where(_deployments.c.model == bindparam("of")).order_by(_deployments.c.id)
+_LAST_DEPLOYMENT = (
+    select(_deployments).where(_deployments.c.model == bindparam("of")).order_by(_deployments.c.id.desc()).limit(1)
+)
+_TRAINED = select(func.max(tables.jobs.c.trained_at), func.max(tables.jobs.c.window_end)).where(
+    tables.jobs.c.model == bindparam("of"), tables.jobs.c.trained_at.is_not(None)
+)
+_TRAINED_SINCE = _TRAINED.where(tables.jobs.c.trained_at > bindparam("since"))
 
 
 @dataclass(frozen=True)
@@ -33,7 +43,7 @@ def make_known(transaction: Transaction, model: str) -> None:
 
 def standing(connection: Connection, model: str) -> Any:
     """The model's row (paused_at, paused_by, pause_reason, fruitless_jobs, hold_until, known_since), or None."""
-    return connection.execute(select(_models).where(_models.c.model == model)).one_or_none()
+    return connection.execute(_STANDING, {"of": model}).one_or_none()
 
 
 def pause(transaction: Transaction, model: str, reason: str) -> bool:
@@ -127,9 +137,7 @@ def served(connection: Connection, model: str) -> list[Version]:
     Replays the model's deployments: a deployment puts a version on top, a rollback or revert takes one off.
     """
     stack: list[str] = []
-    for row in connection.execute(
-        select(_deployments).where(_deployments.c.model == model).order_by(_deployments.c.id)
-    ):
+    for row in connection.execute(_DEPLOYMENTS, {"of": model}):
         if row.kind == "deploy":
             stack.append(row.version)
         else:
@@ -139,8 +147,7 @@ def served(connection: Connection, model: str) -> list[Version]:
 
 
 def last_deployment(connection: Connection, model: str) -> Deployment | None:
-    query = select(_deployments).where(_deployments.c.model == model).order_by(_deployments.c.id.desc()).limit(1)
-    row = connection.execute(query).one_or_none()
+    row = connection.execute(_LAST_DEPLOYMENT, {"of": model}).one_or_none()
     return None if row is None else Deployment.of(row)
 
 
@@ -195,13 +202,10 @@ def facts(connection: Connection, model: str, features: tuple[str, ...], now: da
     row = standing(connection, model)
     last = last_deployment(connection, model)
     champion = champions(connection, model).current
-    jobs = tables.jobs
-    later = select(func.max(jobs.c.trained_at), func.max(jobs.c.window_end)).where(
-        jobs.c.model == model, jobs.c.trained_at.is_not(None)
-    )
-    if last is not None:
-        later = later.where(jobs.c.trained_at > last.at)
-    trained_at, trained_until = connection.execute(later).one()
+    if last is None:
+        trained_at, trained_until = connection.execute(_TRAINED, {"of": model}).one()
+    else:
+        trained_at, trained_until = connection.execute(_TRAINED_SINCE, {"of": model, "since": last.at}).one()
     if champion is not None:
         trained_at = trained_at or champion.trained_at
         trained_until = trained_until or champion.window_end

@@ -3,10 +3,11 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from datetime import datetime
+from functools import cache
 from importlib import import_module
 from typing import Any, Self
 
-from sqlalchemy import Connection, Row, Table
+from sqlalchemy import Row, Table
 
 from retraind.ledger.ledger import Transaction
 from retraind.states import OPEN_STATES, JobState
@@ -91,17 +92,31 @@ class Deployment(FromRow):
 def insert_if_absent(transaction: Transaction, table: Table, values: Mapping[str, Any]) -> bool:
     """Inserts unless a unique constraint forbids it. True when the row is new."""
     connection = transaction.connection
-    statement = _insert(connection, table).values(**values).on_conflict_do_nothing()
-    return connection.execute(statement.returning(*table.primary_key)).first() is not None
+    return connection.execute(_insert_if_absent(connection.dialect.name, table), dict(values)).first() is not None
 
 
 def upsert(transaction: Transaction, table: Table, key: Mapping[str, Any], values: Mapping[str, Any]) -> None:
     """Inserts the row with primary key `key`, or sets `values` in it."""
     connection = transaction.connection
-    statement = _insert(connection, table).values(**key, **values)
-    connection.execute(statement.on_conflict_do_update(index_elements=list(key), set_=dict(values)))
+    statement = _upsert(connection.dialect.name, table, tuple(key), tuple(values))
+    connection.execute(statement, {**key, **values})
 
 
-def _insert(connection: Connection, table: Table) -> Any:
+# Statements are made once: to make one and to look for its compiled form takes five times as long as to run it.
+
+
+@cache
+def _insert_if_absent(dialect: str, table: Table) -> Any:
+    return _insert(dialect, table).on_conflict_do_nothing().returning(*table.primary_key)
+
+
+@cache
+def _upsert(dialect: str, table: Table, key: tuple[str, ...], values: tuple[str, ...]) -> Any:
+    statement = _insert(dialect, table)
+    new = {name: statement.excluded[name] for name in values}
+    return statement.on_conflict_do_update(index_elements=list(key), set_=new)
+
+
+def _insert(dialect: str, table: Table) -> Any:
     """The dialect's own insert, which knows conflicts; only the dialect at hand is imported."""
-    return import_module(f"sqlalchemy.dialects.{connection.dialect.name}").insert(table)
+    return import_module(f"sqlalchemy.dialects.{dialect}").insert(table)
