@@ -7,7 +7,7 @@ a finding itself, so that all the others are still told.
 from collections.abc import Callable, Iterator
 from functools import partial
 
-from daemon.checks import alerts, broker, deploy, directories, ledger, mlflow, predictions, trainer, triggers
+from daemon.checks import alerts, broker, deploy, directories, ledger, mlflow, predictions, programs, trainer, triggers
 from daemon.checks.finding import CheckReport, Finding, Level, problem
 from retraind.config.settings import Settings
 from retraind.errors import RetraindError
@@ -34,6 +34,7 @@ def _checks(settings: Settings) -> Iterator[tuple[str, Check]]:
         yield f"{place}.triggers", partial(triggers.check, f"{place}.triggers", name, model)
         yield f"{place}.training", partial(trainer.check, f"{place}.training", model, settings.directory)
         yield f"{place}.deploy", partial(deploy.check, f"{place}.deploy", model, settings.directory)
+    yield "commands", partial(programs.check_secrets, settings)
     yield "alerts", partial(alerts.check, settings)
 
 
