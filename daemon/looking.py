@@ -15,7 +15,7 @@ from daemon.evidence import EvidenceReader
 from daemon.policy import Course, Decision, Memory, Standing, decide
 from retraind.config.policy import Policy
 from retraind.config.settings import Model
-from retraind.errors import Conflict, RetraindError
+from retraind.errors import Conflict, LedgerError, RetraindError
 from retraind.ledger import Connection, Ledger, Transaction, jobs, looks, models
 from retraind.ledger.looks import RECENT_LOOKS, TriggerRecord
 from triggers.base import Trigger
@@ -28,7 +28,10 @@ _LONGEST_BACKOFF = timedelta(hours=1)
 
 
 def evaluate(reader: EvidenceReader, trigger_name: str, now: datetime) -> Verdict:
-    """The trigger's verdict at `now`. A trigger that cannot be judged answers `error`; nothing is raised or written."""
+    """The trigger's verdict at `now`. A trigger that cannot be judged answers `error`; nothing is written.
+
+    Raises LedgerError: a ledger that does not answer says nothing of a trigger.
+    """
     trigger = reader.model.triggers[trigger_name]
     predictions = reader.model.predictions
     try:
@@ -39,6 +42,8 @@ def evaluate(reader: EvidenceReader, trigger_name: str, now: datetime) -> Verdic
         requests = trigger.requests(facts, state, now)
         answers = {name: reader.answer(request) for name, request in requests.items()}
         return trigger.evaluate(Evidence(facts, state, answers), now)
+    except LedgerError:
+        raise
     except RetraindError as error:
         return Verdict(Outcome.ERROR, str(error))
     except Exception as error:  # noqa: BLE001  # the boundary of a look

@@ -12,7 +12,7 @@ from sqlalchemy import select
 from daemon import looking
 from daemon.evidence import EvidenceReader
 from retraind.config.loading import load
-from retraind.errors import LeaseLost
+from retraind.errors import LeaseLost, LedgerError
 from retraind.ledger import Ledger, jobs, leases, looks, models, tables
 from retraind.states import JobState
 from triggers.verdict import Outcome
@@ -210,3 +210,13 @@ def test_all_fires_when_every_member_has(scene):
         assert job is None
     assert made.look("both")[0].outcome is Outcome.QUIET
     assert made.look("one")[0].outcome is Outcome.FIRED
+
+
+def test_a_ledger_that_does_not_answer_is_no_error_of_a_trigger(tmp_path: Path) -> None:
+    scene = Scene(tmp_path, "{rows: {type: volume, rows: 5}}")
+    scene.look("rows")
+    scene.ledger.close()
+    with sqlite3.connect(scene.settings.ledger_url.removeprefix("sqlite:///")) as connection:
+        connection.execute("ALTER TABLE triggers RENAME TO gone")
+    with pytest.raises(LedgerError):
+        looking.evaluate(scene.reader, "rows", scene.clock.now())
