@@ -104,7 +104,11 @@ class Doorway(PatientConsumer):
             handle(message)
 
     def _in_turn(self, handle: Any, message: Any) -> None:
-        """Converging and tidying cost, and once after the last message of a flood is as good as once for each."""
+        """Converging and tidying cost, and once after the last message of a flood is as good as once for each.
+
+        One that is put aside for its turn is acknowledged first: the broker hands out nothing more while it is
+        not, and what waits behind it may be a job's next stage. Should it be lost, the reconciler asks again.
+        """
         ((argument,), _, _) = json.loads(message.body)
         key = (message.headers["task"], argument)
         now = time.monotonic()
@@ -115,6 +119,8 @@ class Doorway(PatientConsumer):
             self._done[key] = now
             handle(message)
         else:
+            message.ack_log_error(_logger, self.connection_errors)
+            message.ack_log_error = _acknowledged
             self._waiting.add(key)
             self.timer.call_after(due - now, self._late, (handle, message, key))
 
@@ -138,6 +144,10 @@ class Doorway(PatientConsumer):
 
     def on_invalid_task(self, body: Any, message: Any, exc: Exception) -> None:  # noqa: ARG002
         self._turn_away(message, "Celery does not understand it")
+
+
+def _acknowledged(*_: Any) -> None:
+    """In place of an acknowledgement that was sent already."""
 
 
 class Desk(Node):  # type: ignore[misc]  # kombu has no types

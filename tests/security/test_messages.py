@@ -309,6 +309,24 @@ def test_every_kind_of_forged_message_is_refused_and_counted_and_the_worker_live
     assert forger.broker.hlen("unacked") == 0
 
 
+@pytest.mark.parametrize(("task", "argument"), [(TIDY, EVERYTHING), (CONVERGE, "delays")])
+def test_a_job_does_not_wait_for_each_of_the_same_wake_ups_before_it(forger: Forger, task: str, argument: str) -> None:
+    with forger.ledger.write("user:ann") as transaction:
+        job = jobs.request(transaction, "delays", reason="to be done behind what piled up during a long training")
+    assert job is not None
+    forger.send(*(envelope([[argument], {}, {}], task=task) for _ in range(120)))
+    begun = time.monotonic()
+    forger.send(envelope([[job], {}, {}], task=stage_task(Stage.INGEST)))
+
+    def looked_at() -> bool:
+        with forger.ledger.read() as connection:
+            found = jobs.get(connection, job)
+        return found is not None and found.state != "requested"
+
+    forger.wait("the job", looked_at, seconds=120)
+    assert time.monotonic() - begun < 60  # and not a second for each
+
+
 @pytest.mark.timeout(300)
 def test_a_flood_costs_neither_log_lines_nor_writes_and_a_real_job_behind_it_is_done(forger: Forger) -> None:
     for _ in range(10):
