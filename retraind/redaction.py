@@ -37,8 +37,9 @@ def redact_values(text: str, secrets: Iterable[str]) -> str:
     pattern = _pattern(tuple(secrets))
     if pattern is not None:
         text = pattern.sub(HIDDEN, text)
-    text = _URL_PASSWORD.sub(rf"\g<start>{HIDDEN}", text)
-    return _NAMED.sub(rf"\g<start>{HIDDEN}", text)
+    if "://" in text:
+        text = _URL_PASSWORD.sub(rf"\g<start>{HIDDEN}", text)
+    return _NAMED.sub(rf"\g<start>{HIDDEN}", text) if "=" in text else text
 
 
 def redact_data(value: Any, settings: KeepsSecrets | None = None) -> Any:

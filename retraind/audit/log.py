@@ -9,13 +9,13 @@ saw a line that later disappears.
 import fcntl
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import bindparam, select
 
 from retraind import faults
 from retraind.audit.segments import closed_name, first_seq, last_rotated_seq, last_whole_line
@@ -25,11 +25,15 @@ from retraind.ledger.chain import canonical, record_of
 from retraind.privacy import PRIVATE_FILE
 
 _BATCH = 1000
+_EVENTS_AFTER = (  # made once: see `retraind.ledger.rows`
+    select(tables.events).where(tables.events.c.seq > bindparam("after")).order_by(tables.events.c.seq).limit(_BATCH)
+)
 _MOST_CUTS = 3  # in one projection; what is missing then is caught up at the next
+_LOCK_FLAGS = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC
 _FLAGS = os.O_RDWR | os.O_APPEND | os.O_CLOEXEC  # appended, so that a file cut meanwhile gets no hole
 
 
-def line_of(event: dict[str, Any]) -> bytes:
+def line_of(event: Mapping[str, Any]) -> bytes:
     """The audit line, newline included, of an `events` row."""
     return (canonical({**record_of(event), "hash": event["hash"]}) + "\n").encode()
 
@@ -84,8 +88,11 @@ class AuditLog:
 
     @contextmanager
     def _locked(self) -> Iterator[int]:
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        lock = os.open(self._hint, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, PRIVATE_FILE)
+        try:
+            lock = os.open(self._hint, _LOCK_FLAGS, PRIVATE_FILE)
+        except FileNotFoundError:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            lock = os.open(self._hint, _LOCK_FLAGS, PRIVATE_FILE)
         try:
             fcntl.flock(lock, fcntl.LOCK_EX)
             yield lock
@@ -111,6 +118,8 @@ class AuditLog:
                     closed = file
                     file, position = self._create(position.seq)
                     os.close(closed)
+                if len(batch) < _BATCH:
+                    break  # whoever commits more meanwhile projects after us
             self._note(lock, position)
             return os.fstat(file).st_size >= position.size
         finally:
@@ -197,10 +206,12 @@ class AuditLog:
             self.path.rename(closed_name(self.path, seq))
         _sync_directory(self.path.parent)
 
-    def _events_after(self, seq: int) -> list[dict[str, Any]]:
-        query = select(tables.events).where(tables.events.c.seq > seq).order_by(tables.events.c.seq).limit(_BATCH)
+    def _events_after(self, seq: int) -> Sequence[Mapping[str, Any]]:
+        committed = self.ledger.newest
+        if committed and committed[0]["seq"] == seq + 1:  # most often: nobody else wrote meanwhile
+            return committed
         with self.ledger.read() as connection:
-            return [dict(row._mapping) for row in connection.execute(query)]
+            return [dict(row._mapping) for row in connection.execute(_EVENTS_AFTER, {"after": seq})]
 
     def _hinted(self) -> _Position | None:
         """The position noted last; None where the note is missing or torn: then the file itself tells."""

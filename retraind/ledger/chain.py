@@ -10,6 +10,7 @@ from typing import Any
 from retraind.clock import rfc3339
 
 SCHEMA = 1
+_JSON = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
 GENESIS = "0" * 64  # `prev` of the first event
 
 
@@ -30,7 +31,7 @@ def plain(value: Any) -> Any:
 
 def canonical(record: Mapping[str, Any]) -> str:
     """The one JSON text of `record`: sorted keys, no spaces, UTF-8 kept. Raises ValueError for NaN."""
-    return json.dumps(record, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    return _JSON.encode(record)
 
 
 def record_of(event: Mapping[str, Any]) -> dict[str, Any]:

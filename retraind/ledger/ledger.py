@@ -4,7 +4,7 @@ Whoever commits, daemon, worker or command, then lets the audit log catch up.
 """
 
 import sqlite3
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from typing import Any
@@ -55,14 +55,14 @@ class Transaction:
             }
         )
 
-    def append_events(self) -> bool:
-        """Chains and writes what was recorded. True when there was anything.
+    def append_events(self) -> Sequence[Mapping[str, Any]]:
+        """Chains and writes what was recorded, and returns it as it stands in the ledger.
 
         Comes last in the transaction: the chain's row is the one lock that all writers share, so
         that commit order is seq order on Postgres too, and it is held as shortly as can be.
         """
         if not self._events:
-            return False
+            return ()
         head = self.connection.execute(_HEAD).one()
         seq, prev = head.seq, head.hash
         for event in self._events:
@@ -71,7 +71,7 @@ class Transaction:
             prev = event["hash"] = digest(record_of(event))
         self.connection.execute(_APPEND, self._events)
         self.connection.execute(_MOVE_HEAD, {"seq": seq, "hash": prev})
-        return True
+        return self._events
 
 
 class Ledger:
@@ -79,6 +79,8 @@ class Ledger:
 
     With an `outage`, as long-running processes give it, a ledger that does not answer is told once, and so is
     its return; whoever gets the LedgerError need not.
+
+    `newest` are the events of the last commit of this process that had any: the audit log need not read them back.
 
     `redact` hides secrets in an event's data before it is hashed: what is written can never be unwritten.
     """
@@ -89,6 +91,7 @@ class Ledger:
         self.after_commit = after_commit
         self.redact: Callable[[Any], Any] = redact_data
         self.outage: Outage | None = None
+        self.newest: Sequence[Mapping[str, Any]] = ()
 
     @classmethod
     def open(cls, url: str, clock: Clock | None = None) -> "Ledger":
@@ -128,6 +131,7 @@ class Ledger:
             self.outage.leave()  # by a commit: a database that is busy or full can still be read
         faults.point(f"{where}.after")
         if told:
+            self.newest = told
             self.after_commit()
 
     def close(self) -> None:
