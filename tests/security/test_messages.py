@@ -217,6 +217,8 @@ class Forger:
                 env={**os.environ, "RETRAIND_CONFIG": str(folder / "retraind.yaml")},
             )
         self.wait("the worker's first heartbeat", self.processes)
+        # It beats before it has a broker, and broadcasts reach only who listens.
+        self.wait("the worker's connection", lambda: "ready." in self.log.read_text())
 
     def processes(self) -> list[Any]:
         with self.ledger.read() as connection:
