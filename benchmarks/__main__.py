@@ -1,21 +1,35 @@
-"""Runs every benchmark and prints its figures. Exit 1: a figure is over its bound."""
+"""Runs the benchmarks that are named, or every one, and prints their figures. Exit 1: one is beyond its bound."""
 
 import sys
 from collections.abc import Callable
 
-from benchmarks import startup
+from benchmarks import audit_events, empty_job, file_to_stage, idle, idle_thousand, ledger_decisions, startup
 from benchmarks.figure import Figure
 
-BENCHMARKS: tuple[Callable[[], list[Figure]], ...] = (startup.measure,)
+BENCHMARKS: dict[str, Callable[[], list[Figure]]] = {
+    "startup": startup.measure,
+    "ledger": ledger_decisions.measure,
+    "audit": audit_events.measure,
+    "file": file_to_stage.measure,
+    "job": empty_job.measure,
+    "thousand": idle_thousand.measure,
+    "idle": idle.measure,
+}
 
 
-def main() -> int:
-    figures = [figure for benchmark in BENCHMARKS for figure in benchmark()]
-    for figure in figures:
-        bound = "" if figure.bound is None else f"   at most {figure.bound:g}{'' if figure.holds else '   TOO MUCH'}"
-        print(f"{figure.name:<40}{figure.value:>12.3f} {figure.unit}{bound}")
-    return 0 if all(figure.holds for figure in figures) else 1
+def main(names: list[str]) -> int:
+    unknown = [name for name in names if name not in BENCHMARKS]
+    if unknown:
+        print(f"there is no benchmark {unknown[0]!r}; there are {', '.join(BENCHMARKS)}", file=sys.stderr)
+        return 2
+    held = True
+    for name in names or BENCHMARKS:
+        print(f"{name} ...", file=sys.stderr, flush=True)
+        for figure in BENCHMARKS[name]():
+            held &= figure.holds
+            print(figure, flush=True)
+    return 0 if held else 1
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))
