@@ -50,7 +50,8 @@ class Health:
 class Pace:
     """Times of one watcher, in seconds."""
 
-    quiet: float = 0.3  # without another event before a wake-up
+    prompt: float = 0.01  # from the first event to a wake-up: what is written at one go is whole by then
+    quiet: float = 0.3  # without another event before a burst counts as passed, and wakes once more
     longest: float = 2.0  # a wake-up waits no longer than this, whatever still happens
     poll: float = 10.0  # between two scans where there are no events
 
@@ -112,8 +113,9 @@ class _PatternWatch(threading.Thread, Generic[K]):
         # Under the condition:
         self._ended = False
         self._asked = self._answered = 0
-        self._first_event: float | None = None  # of the burst under way
+        self._first_event: float | None = None  # since the last wake-up
         self._last_event = 0.0
+        self._begins = False  # that event began a burst, rather than went on with one
         self._way = Way("/", exists=False, turns=frozenset())
         self._health: Health | None = None  # not watched yet
         # Of this thread alone:
@@ -131,10 +133,12 @@ class _PatternWatch(threading.Thread, Generic[K]):
         """Takes note of a change at `path`, if it may concern the pattern."""
         with self._condition:
             if self._concerns(path, is_directory=is_directory):
-                self._last_event = time.monotonic()
+                now = time.monotonic()
                 if self._first_event is None:
-                    self._first_event = self._last_event
+                    self._begins = now - self._last_event > self._pace.quiet
+                    self._first_event = now
                     self._condition.notify_all()
+                self._last_event = now
 
     def ask(self) -> int:
         """Asks for a check; `answer` takes the number."""
@@ -212,9 +216,15 @@ class _PatternWatch(threading.Thread, Generic[K]):
         return False
 
     def _due(self) -> float | None:
-        """When the burst of events under way counts as passed. None: there is none."""
+        """When to wake for the events since the last wake-up. None: there are none.
+
+        Soon after the first of a burst, so that files which are whole begin to settle at once; then when the
+        burst has passed, if there was more of it.
+        """
         if self._first_event is None:
             return None
+        if self._begins:
+            return self._first_event + self._pace.prompt
         return min(self._last_event + self._pace.quiet, self._first_event + self._pace.longest)
 
     def _refresh(self) -> bool:

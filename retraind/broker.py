@@ -8,7 +8,7 @@ import os
 import socket
 import sys
 from collections.abc import Collection, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit
@@ -31,6 +31,7 @@ _BINDING = "_kombu.binding."
 _SHARED_EXCHANGES = frozenset({"celeryev", "celery.pidbox", "reply.celery.pidbox"})
 _MOST_SCANS = 200  # of 1000 keys each: another's large database is looked into, not through
 _OLDEST_SERVER = 6
+_PONG = b"+PONG\r\n"
 
 
 def broker_url(settings: "Settings") -> str:
@@ -69,9 +70,13 @@ def must_answer(url: str) -> None:
     Asked before each message, because the client inside Celery's transport tries for six seconds
     and cannot be told otherwise. A sentinel:// broker is not asked.
     """
-    if not url.startswith("sentinel://"):
-        with _asking(url) as client:
-            client.ping()
+    if url.startswith("sentinel://"):
+        return
+    with suppress(OSError):
+        if _said(url) == _PONG:
+            return  # most often, and without a client, which takes ten times as long to make
+    with _asking(url) as client:
+        client.ping()
 
 
 def must_listen(url: str) -> None:
@@ -80,26 +85,31 @@ def must_listen(url: str) -> None:
     Asked now and then by who has nothing to publish, so it needs no client. Brokers behind TLS or a
     sentinel are not asked.
     """
-    parts = urlsplit(url)
     try:
-        if parts.scheme == "redis+socket":
-            listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-            listener.settimeout(_CONNECT_SECONDS)
-            address: Any = unquote(parts.netloc + parts.path)
-        elif parts.scheme == "redis":
-            listener = socket.create_connection((parts.hostname or "localhost", parts.port or 6379), _CONNECT_SECONDS)
-            address = None
-        else:
-            return
-        with listener:
-            if address is not None:
-                listener.connect(address)
-            listener.settimeout(_ANSWER_SECONDS)
-            listener.sendall(b"PING\r\n")
-            if not listener.recv(1):
-                raise ConnectionResetError("it closed the connection")
+        if _said(url) == b"":
+            raise ConnectionResetError("it closed the connection")
     except OSError as error:
         raise BrokerUnreachable(f"the broker {redact(url)} does not answer: {error}; {_mend(url)}") from error
+
+
+def _said(url: str) -> bytes | None:
+    """What the server says to PING, password or not. None: one of a kind that is not asked so. Raises OSError."""
+    parts = urlsplit(url)
+    address: Any = None
+    if parts.scheme == "redis+socket":
+        listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        listener.settimeout(_CONNECT_SECONDS)
+        address = unquote(parts.netloc + parts.path)
+    elif parts.scheme == "redis":
+        listener = socket.create_connection((parts.hostname or "localhost", parts.port or 6379), _CONNECT_SECONDS)
+    else:
+        return None
+    with listener:
+        if address is not None:
+            listener.connect(address)
+        listener.settimeout(_ANSWER_SECONDS)
+        listener.sendall(b"PING\r\n")
+        return listener.recv(len(_PONG))
 
 
 def _mend(url: str) -> str:

@@ -84,7 +84,8 @@ def advance(session: Session, job_id: str, stage: Stage) -> None:
         log.warning("stage_uncommitted", error=str(error))  # the lease runs out and the stage is taken up again
         return
     announce(session, job_id)
-    _tidy(session, held.job)
+    if not isinstance(outcome, StageResult) or outcome.closes is not None:
+        _tidy(session, held.job)
 
 
 def _patiently(commit: Callable[[], None]) -> None:
