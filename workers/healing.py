@@ -22,9 +22,7 @@ class Repair:
     terminated: tuple[str, ...] = ()  # runs
 
 
-def heal(
-    client: Any, name: str, experiment: str, recorded: Mapping[str, str], ended: Collection[str]
-) -> list[Repair]:
+def heal(client: Any, name: str, experiment: str, recorded: Mapping[str, str], ended: Collection[str]) -> list[Repair]:
     """Leaves each job one version of the registered model `name`: the one in `recorded`, else the lowest.
 
     Jobs that are in neither `recorded` nor `ended` are somebody's work under way, or somebody else's,

@@ -6,31 +6,32 @@ from pathlib import Path
 from tempfile import TemporaryFile
 from typing import IO
 
+from retraind import faults
 from retraind.redaction import redact_values
 
 _BLOCK_BYTES = 2**20  # and the rest of the line
 
 
-def hide(log: Path, start: int, secrets: Sequence[str]) -> None:
-    """Rewrites the log from the byte `start` on, where that has any of `secrets` or another password in it.
+def hide(log: Path, secrets: Sequence[str]) -> None:
+    """Rewrites the log, where it has any of `secrets` or another password in it.
 
     Called when nobody writes to it any more. What is no text stays as it is.
     """
     with log.open("r+b") as file:
-        if all(said == hidden for said, hidden in _blocks(file, start, secrets)):
+        if all(said == hidden for said, hidden in _blocks(file, secrets)):
             return
-        with TemporaryFile(dir=log.parent) as clean:
-            for _, hidden in _blocks(file, start, secrets):
+        with TemporaryFile(dir=log.parent) as clean, faults.around("child.hide"):
+            for _, hidden in _blocks(file, secrets):
                 clean.write(hidden)
             clean.seek(0)
-            file.seek(start)
+            file.seek(0)
             shutil.copyfileobj(clean, file)
             file.truncate()
 
 
-def _blocks(file: IO[bytes], start: int, secrets: Sequence[str]) -> Iterator[tuple[bytes, bytes]]:
+def _blocks(file: IO[bytes], secrets: Sequence[str]) -> Iterator[tuple[bytes, bytes]]:
     """Whole lines, as they are and without secrets."""
-    file.seek(start)
+    file.seek(0)
     while lines := file.readlines(_BLOCK_BYTES):
         said = b"".join(lines)
         hidden = redact_values(said.decode(errors="surrogateescape"), secrets)

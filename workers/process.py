@@ -25,7 +25,7 @@ from retraind import faults
 from retraind.errors import BudgetExceeded, Interrupted, StageError, TransientFailure, UnknownFailure
 from retraind.guarded import ASK, KILL, Guarded
 from triggers.quantities import format_duration, format_size
-from workers.durable import write_json
+from workers.durable import remove, write_json
 from workers.hiding import hide
 from workers.temporaries import private_directory
 
@@ -98,8 +98,8 @@ def run(command: Command, limits: Limits, should_stop: ShouldStop = never) -> Fi
                 finished = group.watch(command, limits, should_stop, start)
         finally:
             group.guarded.close()
-            hide(command.log, start, command.secrets)
-            command.record.unlink(missing_ok=True)
+            hide(command.log, command.secrets)  # all of it: an earlier worker may have been killed before it could
+            remove(command.record)
     number = finished.exit_code - 128
     if number in SENT_FROM_OUTSIDE:
         hint = " (137: most often the machine ran out of memory)" if number == signal.SIGKILL else ""
@@ -143,7 +143,7 @@ def kill_leftover(record: Path) -> int:
                 _kill(process)
                 killed.add(process.pid)
             psutil.wait_procs(found, timeout=5)
-    record.unlink(missing_ok=True)
+    remove(record)
     return len(killed)
 
 

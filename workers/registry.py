@@ -325,9 +325,10 @@ def _unwrap(fetched: Path, made: Path) -> None:
     if fetched == made:
         return
     inner = beside(made)
-    fetched.rename(inner)
-    discard(made)
-    inner.rename(made)
+    with faults.around("registry.unwrap"):
+        fetched.rename(inner)
+        discard(made)
+        inner.rename(made)
 
 
 @contextmanager

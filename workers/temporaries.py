@@ -40,7 +40,7 @@ def private_directory() -> Iterator[Path]:
         yield folder
     finally:
         tempfile.tempdir = before
-        shutil.rmtree(folder, ignore_errors=True)
+        discard(folder)
 
 
 def sweep(directory: Path) -> int:

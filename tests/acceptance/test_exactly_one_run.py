@@ -22,7 +22,7 @@ def shown(system: System) -> list[dict[str, Any]]:
     """The jobs as `retraind jobs --json` shows them, newest first."""
     answered = system.run("jobs", "--json")
     assert answered.returncode == 0, answered.stderr
-    found: list[dict[str, Any]] = json.loads(answered.stdout)["jobs"]
+    found: list[dict[str, Any]] = json.loads(answered.stdout)
     return found
 
 
