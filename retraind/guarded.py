@@ -99,7 +99,7 @@ class Guarded:
             return []
 
     def ask_to_end(self, number: signal.Signals = signal.SIGTERM) -> None:
-        """A signal to the command alone, which then ends its own children as it sees fit. Nothing where it has ended."""
+        """A signal to the command alone, which ends its own children as it sees fit. Nothing where it has ended."""
         import psutil
 
         try:

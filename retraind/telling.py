@@ -140,6 +140,15 @@ def _pruned(_event: Data, data: Data) -> str:
     return f"what had been kept long enough was removed: {what}"
 
 
+def _registry_repaired(_event: Data, data: Data) -> str:
+    said = [
+        f"{done} {', '.join(map(str, data[key]))}"
+        for key, done in (("deleted", "deleted the surplus versions"), ("terminated", "ended the abandoned runs"))
+        if data.get(key)
+    ]
+    return f"MLflow's {data.get('registered')} was mended" + _after(": ", "; ".join(said))
+
+
 _SENTENCES: Mapping[str, Callable[[Data, Data], str]] = {
     "daemon.started": lambda _, d: f"a daemon started on {d.get('host')} (pid {d.get('pid')})",
     "daemon.led": lambda e, _: f"{e.get('actor')} took the lead",
@@ -170,6 +179,7 @@ _SENTENCES: Mapping[str, Callable[[Data, Data], str]] = {
     "model.rolled_back": _rolled_back,
     "target.repaired": lambda _, d: f"{d.get('target')} showed {d.get('found')} and shows {d.get('version')} again",
     "target.failed": lambda _, d: f"{d.get('target')} cannot show {d.get('version')}: {_joined(d.get('error'))}",
+    "registry.repaired": _registry_repaired,
     "model.paused": lambda e, d: f"{e.get('actor')} paused the model" + _after(": ", _joined(d.get("reason"))),
     "model.resumed": lambda e, _: f"{e.get('actor')} resumed the model",
     "breaker.opened": _breaker_opened,

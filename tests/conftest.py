@@ -9,6 +9,7 @@ from typing import Any
 import psycopg
 import pytest
 import redis
+import structlog
 from psycopg import sql
 from servers import PostgresServer, ValkeyServer, postgres_server, valkey_server
 
@@ -16,12 +17,14 @@ from retraind import privacy
 
 
 @pytest.fixture(autouse=True)
-def _umask() -> Iterator[None]:
-    """A command that runs in the test process makes its files private: the next test begins as a user would."""
+def _process_as_it_was() -> Iterator[None]:
+    """A command that runs in the test process makes its files private and logs warnings alone: the next test begins
+    as a user would."""
     before = os.umask(0o022)
     yield
     os.umask(before)
     privacy._users_umask.clear()
+    structlog.reset_defaults()
 
 
 @pytest.fixture(scope="session")

@@ -68,6 +68,10 @@ def test_an_event_of_another_version_is_told_by_its_name():
             event("job.awaiting_approval", version="3", expires="2026-03-02T12:00:00Z"),
             "version 3 passed its gates and waits for approval until 2026-03-02 12:00 UTC",
         ),
+        (
+            event("registry.repaired", registered="delays", deleted=["4", "5"], terminated=[]),
+            "MLflow's delays was mended: deleted the surplus versions 4, 5",
+        ),
         (event("audit.repaired", repairs=["a", "b"]), "the audit log was mended: a; b"),
     ],
 )
