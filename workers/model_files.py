@@ -18,7 +18,7 @@ from workers.session import Session
 
 _log = structlog.get_logger(__name__)
 DESCRIPTION = "MLmodel"
-COMPILED = "__pycache__"  # whoever loads a model may leave it there; ours is neither read nor hashed
+COMPILED = "__pycache__"  # whoever loads a model may leave it there; it is neither hashed nor loaded
 # What MLflow or a deploy target adds beside the model.
 _BESIDE = frozenset({"registered_model_meta", "VERSION.json"})
 
@@ -47,6 +47,12 @@ def must_be(directory: Path, digest: str | None, what: str) -> Path:
             "find out who changed them, then start a new job"
         )
     return directory
+
+
+def remove_compiled(directory: Path) -> None:
+    """Removes compiled code beside a model's own: Python would rather load it, and no digest vouches for it."""
+    for compiled in list(directory.rglob(COMPILED)):
+        remove(compiled)
 
 
 def files_of(session: Session, version: Version, fetched: Path) -> Path:

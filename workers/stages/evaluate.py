@@ -1,7 +1,6 @@
 """`evaluate`: challenger and champion predict the same rows now, in a child process, and the gates are asked."""
 
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +17,7 @@ from workers.content import must_be_recorded
 from workers.context import StageContext, StageResult
 from workers.gates import Figures, ask
 from workers.job_directory import JobDirectory
-from workers.model_files import files_of, must_be
+from workers.model_files import files_of, must_be, remove_compiled
 from workers.program import run_program
 from workers.stages.train import surroundings
 
@@ -107,9 +106,11 @@ def _predict(
         "models": asked,
     }
     python = getattr(context.model.training.trainer, "python", None)
-    # Compiled code that somebody put beside a model's own is not read.
-    around = replace(surroundings(context), environment={"PYTHONPYCACHEPREFIX": str(directory.scratch("compiled"))})
-    answer, _ = run_program("predict", spec, around, what="the evaluation", log="evaluate", python=python)
+    for each in asked.values():
+        remove_compiled(Path(each["model"]))
+    answer, _ = run_program(
+        "predict", spec, surroundings(context), what="the evaluation", log="evaluate", python=python
+    )
     answers: dict[str, dict[str, Any]] = answer["models"]
     return answers
 
