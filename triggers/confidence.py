@@ -8,7 +8,7 @@ take rows as independent; rows that come in clumps make them too narrow.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from math import inf, sqrt
+from math import inf, isfinite, sqrt
 from statistics import NormalDist
 from typing import TYPE_CHECKING, Any
 
@@ -111,16 +111,19 @@ def _from_sums(name: str, value: float, sums: ErrorSums, deviations: float) -> E
     if name == "mape":
         return _around(name, value, deviations * _standard_error(sums.relative_squared, value, sums.nonzero))
     if name == "rmse":
-        half = deviations * _standard_error(sums.fourth, value**2, sums.count)
-        return Estimate(value, sqrt(max(value**2 - half, 0)), sqrt(value**2 + half))
+        half = deviations * _standard_error(sums.fourth, value * value, sums.count)
+        low = sqrt(max(value * value - half, 0)) if isfinite(half) else 0.0
+        return Estimate(value, low, sqrt(value * value + half))
     raise ValueError(f"the interval of {name} needs the rows themselves")
 
 
 def _standard_error(squares: float, mean: float, count: int) -> float:
-    """Of a mean, from the sum of squares of what it is the mean of. Infinite for a single row."""
-    if count < 2:
+    """Of a mean, from the sum of squares of what it is the mean of. Infinite for a single row, and where the squares
+    are too large to be told."""
+    spread = squares - count * (mean * mean)
+    if count < 2 or not isfinite(spread):
         return inf
-    return sqrt(max(squares - count * mean**2, 0) / (count - 1) / count)
+    return sqrt(max(spread, 0) / (count - 1) / count)
 
 
 def estimate_from_rows(

@@ -263,7 +263,7 @@ def _error_value(name: str, sums: ErrorSums) -> float | None:
         return sqrt(sums.squared / sums.count)
     if name == "mape":
         return sums.relative / sums.nonzero if sums.nonzero else None
-    spread = sums.actual_squared - sums.actual**2 / sums.count
+    spread = sums.actual_squared - sums.actual * sums.actual / sums.count
     return 1 - sums.squared / spread if spread > 1e-12 * sums.actual_squared else None
 
 

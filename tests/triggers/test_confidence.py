@@ -1,12 +1,14 @@
 """The metrics' intervals: against known figures, against the bootstrap, and by how often they hold the truth."""
 
+from math import inf
+
 import numpy as np
 import pytest
 from scipy import stats
 from test_metrics import error_sums
 
 from triggers.confidence import Estimate, estimate_from_rows, estimate_from_tally, wilson
-from triggers.metrics import Tally, metric_value, tally_of_labels
+from triggers.metrics import ErrorSums, Tally, metric_value, tally_of_labels
 
 
 def bootstrap(name: str, actual: np.ndarray, other: np.ndarray, draws: int = 600) -> tuple[float, float]:
@@ -110,3 +112,11 @@ def test_what_is_undefined_has_no_interval() -> None:
 def test_a_single_row_is_no_certainty() -> None:
     found = estimate_from_tally("mae", Tally(errors=error_sums(np.array([1.0]), np.array([3.0]))), 0.95)
     assert found == Estimate(2.0, 0.0, float("inf"))
+
+
+@pytest.mark.parametrize("error", [1e80, 1e155, 1e200])
+def test_errors_beyond_what_squares_can_hold_are_told_without_a_bound(error):
+    sums = ErrorSums(count=3, absolute=3 * error, squared=3 * error * error, fourth=inf)
+    estimate = estimate_from_tally("rmse", Tally(errors=sums), 0.95)
+    assert estimate is not None
+    assert (estimate.low, estimate.high) == (0.0, inf)
