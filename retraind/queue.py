@@ -33,8 +33,9 @@ def celery_app(settings: Settings, *, publisher: bool) -> Any:
 
     app = Celery("retraind")
     url = broker_url(settings)
-    transport: dict[str, Any] = {"health_check_interval": 25, "retry_on_timeout": False}
-    transport |= {"socket_timeout": 5 if publisher else 30, "socket_connect_timeout": 3}
+    # A worker asks once a second; one whose broker hung must not wait much longer for what was never answered.
+    transport: dict[str, Any] = {"health_check_interval": 15, "retry_on_timeout": False}
+    transport |= {"socket_timeout": 5 if publisher else 10, "socket_connect_timeout": 3}
     if not url.startswith("redis+socket"):
         transport["socket_keepalive"] = True
     app.conf.update(
