@@ -8,14 +8,14 @@ PIP    := $(BIN)/python -m pip --disable-pip-version-check -qq
 TOOLS  := build/tools
 UV     := 0.13.8
 PYTHON ?=
-JOBS   ?= 2
+JOBS   ?= 3
 UNIT   := tests/triggers tests/config
 
 .PHONY: help demo test check lint format style types imports unit chaos bench lock upgrade clean
 
 help:
 	@echo 'make demo     play a year of real data through the real system'
-	@echo 'make test     every test (JOBS=2 at a time)'
+	@echo 'make test     every test (JOBS=3 at a time: most of them wait)'
 	@echo 'make check    format, lint, types, imports and the unit tests'
 	@echo 'make chaos    kill, stop and starve everything, and prove that nothing came of it (under an hour)'
 	@echo 'make bench    the benchmarks'
@@ -26,7 +26,7 @@ demo: $(VENV)/run.stamp
 	@$(BIN)/retraind demo
 
 test: $(VENV)/dev.stamp
-	@$(BIN)/python -m pytest -n $(JOBS)
+	@$(BIN)/python -m pytest -n $(JOBS) --dist worksteal
 
 check: lint unit
 

@@ -15,19 +15,19 @@ from typing import Any
 
 import numpy as np
 import psutil
+import threshold
 import yaml
 
 TRAINER = """
-import time
+import os, shutil, time
 from pathlib import Path
-from sklearn.linear_model import LogisticRegression
 
-def train(data, target):
-    Path("training").write_text("here")
-    while Path("hold").exists():
-        time.sleep(0.05)
-    return LogisticRegression().fit(data.drop(columns=[target]), data[target])
+Path("training").write_text("here")
+while Path("hold").exists():
+    time.sleep(0.05)
+shutil.copytree("template", os.environ["RETRAIND_MODEL_DIR"], dirs_exist_ok=True)
 """
+TRAINING = "train.py"  # among the arguments of a training process
 
 
 def fill_store(path: Path, rows: int = 1200, *, seed: int = 1) -> None:
@@ -60,12 +60,15 @@ class System:
 
     folder: Path
     configuration: dict[str, Any]
+    code: Path | None = None  # another version's packages; None: those that are tested
     processes: list["subprocess.Popen[bytes]"] = field(default_factory=list)
 
     def write(self) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
         (self.folder / "retraind.yaml").write_text(yaml.safe_dump(self.configuration))
         (self.folder / "train.py").write_text(TRAINER)
+        if not (self.folder / "template").exists():
+            threshold.write(self.folder / "template")
         if not (self.folder / "monitoring.db").exists():
             fill_store(self.folder / "monitoring.db")
 
@@ -79,7 +82,7 @@ class System:
             stderr=log,
             stdin=subprocess.DEVNULL,
             start_new_session=True,
-            env={**os.environ, "RETRAIND_CONFIG": str(self.folder / "retraind.yaml")},
+            env=self._environment(),
         )
         self.processes.append(process)
         return process
@@ -93,8 +96,12 @@ class System:
             text=True,
             timeout=90,
             check=False,
-            env={**os.environ, "RETRAIND_CONFIG": str(self.folder / "retraind.yaml")},
+            env=self._environment(),
         )
+
+    def _environment(self) -> dict[str, str]:
+        path = {} if self.code is None else {"PYTHONPATH": str(self.code)}
+        return {**os.environ, "RETRAIND_CONFIG": str(self.folder / "retraind.yaml"), **path}
 
     def events(self, name: str | None = None) -> list[dict[str, Any]]:
         """The audit log's lines, of one event or of all."""
@@ -173,7 +180,7 @@ def configuration(**changes: Any) -> dict[str, Any]:
         "triggers": {"stale": {"type": "interval", "every": "1h"}},
         "training": {
             "data": {"window": {"rolling": "30d"}},
-            "trainer": {"function": "train.py:train"},
+            "trainer": {"command": [sys.executable, "-IS", TRAINING]},
             "gates": [{"metric": "accuracy", "at_least": 0.6}],
         },
         "deploy": [{"mlflow": "delays"}, {"directory": "models/production"}],

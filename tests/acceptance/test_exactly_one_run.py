@@ -10,7 +10,7 @@ from typing import Any
 
 import psutil
 import pytest
-from system import System, children_of, kill_tree
+from system import TRAINING, System, children_of, kill_tree
 
 from retraind.faults import VARIABLE
 
@@ -59,7 +59,7 @@ def test_the_decider_is_killed_after_deciding(make_system: MakeSystem) -> None:
 def test_the_job_s_process_is_killed_in_the_middle_of_a_step(make_system: MakeSystem) -> None:
     system = make_system()
     up = hold_in_training(system)
-    for training in children_of(up.pid, "train_function"):
+    for training in children_of(up.pid, TRAINING):
         training.kill()
     system.wait("training again", (system.folder / "training").exists)
     assert [job["state"] for job in shown(system)] == ["running"]
@@ -70,7 +70,7 @@ def test_the_job_s_process_is_killed_in_the_middle_of_a_step(make_system: MakeSy
 def test_decider_and_worker_are_killed_together_in_the_middle_of_a_step(make_system: MakeSystem) -> None:
     system = make_system()
     up = hold_in_training(system)
-    training = children_of(up.pid, "train_function")
+    training = children_of(up.pid, TRAINING)
     assert training
     kill_tree(up.pid, signal.SIGKILL)
     up.wait()

@@ -8,7 +8,7 @@ import time
 
 import psutil
 import pytest
-from system import System, children_of
+from system import TRAINING, System, children_of
 
 pytestmark = pytest.mark.timeout(300)
 SOON_SECONDS = 25.0  # a new interpreter, pandas and scikit-learn on a busy machine; less than the lease
@@ -22,7 +22,7 @@ class Scene:
         (system.folder / "hold").touch()
         self.up = system.start("up")
         system.wait("training", (system.folder / "training").exists)
-        (self.training,) = children_of(self.up.pid, "train_function")
+        (self.training,) = children_of(self.up.pid, TRAINING)
         guard = self.training.parent()
         assert guard
         child = guard.parent()

@@ -7,7 +7,7 @@ import time
 import psutil
 import pytest
 import redis
-from system import children_of, kill_tree
+from system import TRAINING, children_of, kill_tree
 
 from retraind.config.loading import load
 from retraind.queue import celery_app
@@ -38,7 +38,7 @@ def test_a_worker_killed_in_the_middle_of_training_is_followed_by_another_on_the
     system.wait("training", (system.folder / "training").exists)
     data = next(system.folder.glob("state/jobs/*/data/data.parquet"))
     before = (data.read_bytes(), data.stat().st_mtime_ns)
-    training = children_of(up.pid, "train_function")
+    training = children_of(up.pid, TRAINING)
     workers = children_of(up.pid, "worker")
     for worker in workers:
         worker.kill()

@@ -1,10 +1,9 @@
 """The project that chaos strikes: three small models, light to train and real all the same.
 
-A model is an MLflow python_function of a few bytes; its training is a command that takes a moment, so
-that it can be killed in the middle. Every landing brings rows, so that no training repeats another.
+Training is a command that takes a moment, so that it can be killed in the middle. Every landing brings
+rows, so that no training repeats another.
 """
 
-import json
 import sqlite3
 import sys
 from datetime import UTC, datetime, timedelta
@@ -12,36 +11,8 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
+import threshold
 import yaml
-
-LOADER = """
-import json
-from pathlib import Path
-
-
-class Threshold:
-    def __init__(self, bar):
-        self.bar = bar
-
-    def predict(self, rows, params=None):
-        return (rows["x"] > self.bar).astype(int).to_numpy()
-
-
-def _load_pyfunc(path):
-    return Threshold(json.loads((Path(path) / "bar.json").read_text())["bar"])
-"""
-
-MLMODEL = {
-    "flavors": {
-        "python_function": {
-            "code": "code",
-            "data": "data",
-            "loader_module": "threshold_model",
-            "python_version": ".".join(map(str, sys.version_info[:3])),
-        }
-    },
-    "metadata": {"retraind.features": ["x", "z"]},
-}
 
 TRAIN = """
 import os, shutil, sys, time
@@ -119,12 +90,7 @@ def write(folder: Path, whole: dict[str, Any]) -> None:
     (folder / "train.py").write_text(TRAIN)
     (folder / "deploy.py").write_text(DEPLOY)
     (folder / "training_seconds").write_text("0.3")
-    template = folder / "template"
-    (template / "code").mkdir(parents=True)
-    (template / "data").mkdir()
-    (template / "code" / "threshold_model.py").write_text(LOADER)
-    (template / "data" / "bar.json").write_text(json.dumps({"bar": 0.0}))
-    (template / "MLmodel").write_text(yaml.safe_dump(MLMODEL))
+    threshold.write(folder / "template")
     for name in MODELS:
         (folder / "landing" / name).mkdir(parents=True)
     with sqlite3.connect(folder / "monitoring.db") as store:

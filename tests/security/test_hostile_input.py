@@ -201,7 +201,7 @@ def test_any_changed_byte_is_told(log: tuple[Path, Ledger, bytes], at: int, bits
 
 
 @given(at=st.integers(0, 100_000), length=st.integers(1, 5000), put=st.binary(max_size=40))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 def test_anything_cut_out_or_put_in_is_told(log: tuple[Path, Ledger, bytes], at: int, length: int, put: bytes) -> None:
     start = at % len(log[2])
     content = log[2][:start] + put + log[2][start + length :]
@@ -338,7 +338,7 @@ def facts(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ledger]:
         st.tuples(hours, numbers | st.text(max_size=3), numbers | st.text(max_size=3), numbers, cells), max_size=40
     )
 )
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 def test_every_trigger_answers_whatever_rows_there_are(
     folder: Path, facts: Ledger, rows: list[tuple[Any, ...]]
 ) -> None:

@@ -95,7 +95,7 @@ def full_disk(place: Path) -> Iterator[Path]:
     directory stands where the log belongs."""
     place.mkdir()
     mounted = shutil.which("mount") and subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", str(place)], check=False, capture_output=True
+        ["mount", "-t", "tmpfs", "-o", "size=256k,mode=0700", "tmpfs", str(place)], check=False, capture_output=True
     )
     if not mounted or mounted.returncode:
         (place / "audit.jsonl").mkdir()

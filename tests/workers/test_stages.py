@@ -11,9 +11,10 @@ import pyarrow.parquet as pq
 import pytest
 from driving import BEFORE_REGISTER, MODEL, START, Project, history
 
-from retraind.ledger import models
+from retraind.ledger import models, tables
 from retraind.states import JobState, Stage
 from workers.context import StageContext
+from workers.model_files import model_digest
 from workers.process import TOKEN
 from workers.stages import RUN
 
@@ -92,7 +93,10 @@ def test_a_comparison_with_a_champion_that_cannot_predict_is_never_taken_as_won(
     with project.session.ledger.read() as connection:
         champion = models.version(connection, MODEL, "1")
     assert champion is not None
-    (Path(champion.directory) / "MLmodel").write_text("garbage")
+    directory = Path(champion.directory)
+    (directory / "MLmodel").write_text("garbage")
+    with project.session.ledger.write("test") as transaction:  # as if it had been registered so
+        transaction.connection.execute(tables.versions.update().values(digest=model_digest(directory)))
     project.later(20)
     job = project.advance(project.request(), *BEFORE_REGISTER)
     assert job.state == JobState.FAILED
