@@ -4,6 +4,7 @@ import os
 import time
 import uuid
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import psycopg
@@ -43,11 +44,24 @@ def _used_databases() -> list[str]:
 @pytest.fixture
 def postgres_url(postgres: PostgresServer, _used_databases: list[str]) -> Iterator[str]:
     """`postgresql+psycopg://...` of a fresh, empty database of a name never used before."""
+    with _database(postgres, _used_databases) as url:
+        yield url
+
+
+@pytest.fixture
+def other_postgres_url(postgres: PostgresServer, _used_databases: list[str]) -> Iterator[str]:
+    """The same, of another one."""
+    with _database(postgres, _used_databases) as url:
+        yield url
+
+
+@contextmanager
+def _database(postgres: PostgresServer, used: list[str]) -> Iterator[str]:
     name = f"test_{uuid.uuid4().hex}"
     with psycopg.connect(postgres.conninfo("postgres"), autocommit=True) as connection:
-        if _used_databases:
+        if used:
             rename = sql.SQL("ALTER DATABASE {} RENAME TO {}")
-            connection.execute(rename.format(sql.Identifier(_used_databases.pop()), sql.Identifier(name)))
+            connection.execute(rename.format(sql.Identifier(used.pop()), sql.Identifier(name)))
         else:
             create = sql.SQL("CREATE DATABASE {} TEMPLATE template0 STRATEGY FILE_COPY")
             connection.execute(create.format(sql.Identifier(name)))
@@ -60,7 +74,7 @@ def postgres_url(postgres: PostgresServer, _used_databases: list[str]) -> Iterat
             connection.execute(sql.SQL("DROP SCHEMA {} CASCADE").format(sql.Identifier(schema)))
         connection.execute("CREATE SCHEMA public")
         connection.execute("GRANT USAGE ON SCHEMA public TO PUBLIC")
-    _used_databases.append(name)
+    used.append(name)
 
 
 def _hang_up_others(connection: psycopg.Connection[tuple[Any, ...]]) -> None:

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from daemon.cli import acting, auditing, beginning, looking, running
+from daemon.cli import acting, auditing, beginning, looking, moving, running
 from daemon.cli.command import ConfigOption, DebugOption, Root, declare, version_option
 
 Root.groups = (
@@ -12,6 +12,7 @@ Root.groups = (
     ("Run", ("up", "run", "worker", "healthcheck")),
     ("Look", ("status", "jobs", "show", "evaluate", "audit")),
     ("Act", ("trigger", "approve", "reject", "cancel", "rollback", "pause", "resume")),
+    ("Keep", ("ledger",)),
 )
 
 app = typer.Typer(
@@ -49,3 +50,7 @@ declare(app, (acting.pause, acting.resume))
 _audit = typer.Typer(rich_markup_mode=None, no_args_is_help=True, help=auditing.HELP)
 declare(_audit, (auditing.tail, auditing.verify))
 app.add_typer(_audit, name="audit")
+
+_ledger = typer.Typer(rich_markup_mode=None, no_args_is_help=True, help=moving.HELP)
+declare(_ledger, (moving.copy,))
+app.add_typer(_ledger, name="ledger")

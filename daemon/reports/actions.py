@@ -51,3 +51,13 @@ class PausedReport:
     model: str
     paused: bool
     changed: bool
+
+
+@dataclass(frozen=True)
+class CopyReport:
+    """`retraind ledger copy`. `rows` counts those of every table."""
+
+    url: str
+    jobs: int
+    events: int
+    rows: int

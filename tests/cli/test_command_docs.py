@@ -157,6 +157,7 @@ def test_real_answers_are_what_the_contract_says(project):
         (["pause", "delays"], actions.PausedReport),
         (["resume", "delays"], actions.PausedReport),
         (["rollback", "delays"], actions.RollbackReport),
+        (["ledger", "copy", f"sqlite:///{project.folder}/copy.db"], actions.CopyReport),
     ]
     for call, kind in answers:
         answer = project(*call, "--json")
