@@ -194,11 +194,12 @@ class _Known:
         for path in self.files.keys() - present.keys():
             pending[path] = (None, self._since(path, None, now))
         self.pending = pending
-        self.changed_since = (self.changed_since or now) if pending else None
+        self.changed_since = min(self.changed_since or now, now) if pending else None
 
     def _since(self, path: str, fact: FileFact | None, now: datetime) -> datetime:
         before = self.pending.get(path)
-        return before[1] if before is not None and before[0] == fact else now
+        # An instant that is yet to come was written before the clock was set back: it would be waited for that long.
+        return min(before[1], now) if before is not None and before[0] == fact else now
 
     def adopt(self, paths: list[str], now: datetime) -> tuple[list[str], list[str], list[str]]:
         """Makes `paths` known as they are pending. Returns those that are new, changed and gone, each sorted."""

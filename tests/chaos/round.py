@@ -203,7 +203,7 @@ class Round:
         self._approve()
         chance = self.random.random()
         if chance < 0.1:
-            self.calls.append(self.world.call("rollback", "alpha", "--reason", "chaos", "--yes"))
+            self.calls.append(self.world.call("rollback", "alpha", "--reason", "chaos"))
         elif chance < 0.2:
             self.calls.append(self.world.call("trigger", "beta", "--reason", "chaos"))
         elif chance < 0.25:

@@ -241,3 +241,13 @@ def test_it_asks_for_the_files_with_the_size_up_to_which_to_hash() -> None:
 def test_waiting_shorter_than_settling_is_refused() -> None:
     with pytest.raises(ValidationError, match=r"wait_at_most \(1s\) is below settle \(2s\)"):
         FileTrigger(path="a", wait_at_most="1s")
+
+
+def test_a_file_that_waits_to_settle_is_not_kept_waiting_by_a_clock_set_back() -> None:
+    watch = Watch(existing=True, settle="1s", wait_at_most="2s")
+    assert not watch.look({"a.csv": fact("1")}).fired
+    watch.look({"a.csv": fact("1")}, after=timedelta(hours=-1))
+    due = watch.trigger.next_look(facts(), watch.state, watch.now)
+    assert due is not None
+    assert due - watch.now <= SECOND
+    assert watch.look({"a.csv": fact("1")}, after=SECOND).fired
