@@ -30,7 +30,8 @@ def main() -> int:
     seed = chosen.seed if chosen.seed is not None else SystemRandom().randrange(10**6)
     kinds = (chosen.world,) if chosen.world else KINDS
     print(f"seed {seed}; worlds {', '.join(kinds)}; {chosen.jobs} rounds at a time", flush=True)
-    campaign = Campaign(seed, kinds, chosen.jobs, Path(chosen.output or tempfile.mkdtemp(prefix="retraind-chaos-run-")))
+    output = Path(chosen.output or tempfile.mkdtemp(prefix="retraind-chaos-run-"))
+    campaign = Campaign(seed, kinds, chosen.jobs, chosen.most_failures, output)
     if chosen.replay:
         campaign.run([(chosen.world or KINDS[0], json.loads(chosen.replay.read_text()))])
     elif chosen.slice:
@@ -49,6 +50,9 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--faults", type=int, default=1000, help="at least so many are struck (default 1000)")
     parser.add_argument("--minutes", type=float, default=55, help="no new round begins later than this (default 55)")
     parser.add_argument("--jobs", type=int, default=2, help="rounds at a time (default 2)")
+    parser.add_argument(
+        "--most-failures", type=int, default=1, metavar="ROUNDS", help="end after so many failing rounds (default 1)"
+    )
     parser.add_argument("--slice", action="store_true", help="a few rounds at random, without discovery")
     parser.add_argument("--replay", type=Path, help="a schedule.json: that round alone (with --world and --seed)")
     parser.add_argument("--output", help="where schedules, results and failing worlds go (default: a new folder)")
@@ -58,10 +62,11 @@ def _arguments() -> argparse.Namespace:
 class Campaign:
     """Rounds, their results, and what they add up to."""
 
-    def __init__(self, seed: int, kinds: tuple[str, ...], jobs: int, output: Path) -> None:
+    def __init__(self, seed: int, kinds: tuple[str, ...], jobs: int, most_failures: int, output: Path) -> None:
         self.seed = seed
         self.kinds = kinds
         self.jobs = jobs
+        self.most_failures = most_failures
         self.output = output
         self.points: set[str] = set(json.loads(POINTS.read_text())) if POINTS.exists() else set()
         self.results: list[dict[str, Any]] = []
@@ -89,12 +94,16 @@ class Campaign:
             number += 1
 
     def run(self, rounds: Any) -> None:
-        """Runs the rounds, some at a time; stops early when one finds a violation."""
+        """Runs the rounds, some at a time; stops early when too many find a violation."""
         source = iter(rounds)
         with ThreadPoolExecutor(self.jobs) as pool:
             running: set[Future[dict[str, Any]]] = set()
             while True:
-                while len(running) < self.jobs and not self._failed() and (following := next(source, None)):
+                while (
+                    len(running) < self.jobs
+                    and self._failed() < self.most_failures
+                    and (following := next(source, None))
+                ):
                     running.add(pool.submit(self._round, *following, self._next()))
                 if not running:
                     return
@@ -141,8 +150,11 @@ class Campaign:
     def _struck(self) -> int:
         return sum(result["faults"] for result in self.results)
 
-    def _failed(self) -> bool:
-        return any(result["violations"] for result in self.results)
+    def _failed(self) -> int:
+        return sum(bool(result["violations"]) for result in self.results)
+
+    def _goes_on(self) -> bool:
+        return self._failed() < self.most_failures
 
     def report(self) -> int:
         """Prints what it all added up to. Returns the exit code."""
