@@ -39,6 +39,7 @@ def unsteady(world: World, landed: Mapping[str, list[str]]) -> list[str]:
             found += [f"a firing of {model} waits" for model in waiting.scalars() if model not in awaiting]
             head = connection.execute(select(tables.chain.c.seq)).scalar_one()
             found += _different(world, connection)
+            found += _surplus(_versions(world))  # a late worker's second version is found and deleted
     except (DBAPIError, sqlite3.OperationalError) as error:
         return [f"the ledger does not answer: {str(error)[:100]}"]
     last = _last_seq(world.folder / "log" / "audit.jsonl")
@@ -243,24 +244,34 @@ def _same_data(world: World, connection: Connection) -> Iterator[str]:
 
 
 def _registry(world: World, connection: Connection) -> Iterator[str]:
-    """MLflow has one version a job, and each that the ledger names."""
+    """MLflow has each version that the ledger names, and one a job."""
+    known = _versions(world)
+    yield from (f"doubled: {each}" for each in _surplus(known))
+    for row in connection.execute(select(tables.versions)):
+        if (row.model, row.version, row.job) not in known:
+            yield f"lost: version {row.version} of {row.model}, of job {row.job}, is not in MLflow"
+
+
+def _surplus(versions: set[tuple[str, str, str]]) -> Iterator[str]:
+    counts = Counter((name, job) for name, _, job in versions)
+    yield from (f"job {job} has {count} versions of {name}" for (name, job), count in counts.items() if count > 1)
+
+
+def _versions(world: World) -> set[tuple[str, str, str]]:
+    """Each version that MLflow shows: its name, its number and the job that made it."""
     database = sqlite3.connect(f"file:{world.folder / 'state' / 'mlflow.db'}?mode=ro", uri=True, timeout=5)
     try:
+        # MLflow keeps the row of a version that was deleted, under a stage of that name.
         tagged = database.execute(
-            "SELECT t.name, t.version, t.value FROM model_version_tags t WHERE t.key = 'retraind.job'"
+            "SELECT name, version, value FROM model_version_tags NATURAL JOIN "
+            "(SELECT name, version FROM model_versions WHERE current_stage IS NOT 'Deleted_Internal') "
+            "WHERE key = 'retraind.job'"
         ).fetchall()
     except sqlite3.OperationalError:  # no training came so far that MLflow's tables were made
         tagged = []
     finally:
         database.close()
-    per_job = Counter((name, job) for name, _, job in tagged)
-    yield from (
-        f"doubled: job {job} has {count} versions of {name}" for (name, job), count in per_job.items() if count > 1
-    )
-    known = {(name, str(version), job) for name, version, job in tagged}
-    for row in connection.execute(select(tables.versions)):
-        if (row.model, row.version, row.job) not in known:
-            yield f"lost: version {row.version} of {row.model}, of job {row.job}, is not in MLflow"
+    return {(name, str(version), job) for name, version, job in tagged}
 
 
 def _leftovers(world: World) -> Iterator[str]:
