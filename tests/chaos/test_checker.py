@@ -29,6 +29,7 @@ class StillWorld:
         self.engine = create_engine(f"sqlite:///{folder}/state/ledger.db")
         with sqlite3.connect(folder / "state" / "mlflow.db") as registry:
             registry.execute("CREATE TABLE model_version_tags (name TEXT, version INTEGER, key TEXT, value TEXT)")
+            registry.execute("CREATE TABLE model_versions (name TEXT, version INTEGER, current_stage TEXT)")
 
     def processes(self) -> Iterator[Any]:
         return iter(())
@@ -44,9 +45,10 @@ class StillWorld:
             jobs.close(transaction, jobs.get(transaction.connection, job), JobState.GATE_FAILED, Breaker())
         return job
 
-    def tag(self, version: int, job: str) -> None:
+    def tag(self, version: int, job: str, stage: str = "None") -> None:
         with sqlite3.connect(self.folder / "state" / "mlflow.db") as registry:
             registry.execute("INSERT INTO model_version_tags VALUES ('alpha', ?, 'retraind.job', ?)", (version, job))
+            registry.execute("INSERT INTO model_versions VALUES ('alpha', ?, ?)", (version, stage))
 
     def lines(self) -> list[bytes]:
         return (self.folder / "log" / "audit.jsonl").read_bytes().splitlines(keepends=True)
@@ -124,8 +126,11 @@ def test_two_versions_of_one_job_are_told(world: StillWorld) -> None:
     job = world.finished_job()
     world.tag(1, job)
     assert world.kinds() == set()
+    world.tag(3, job, stage="Deleted_Internal")
+    assert world.kinds() == set()
     world.tag(2, job)
     assert world.kinds() == {"doubled"}
+    assert unsteady(world, {}) == [f"job {job} has 2 versions of alpha"]  # type: ignore[arg-type]
 
 
 def test_an_older_job_deployed_after_a_newer_one_is_told(world: StillWorld) -> None:
