@@ -4,14 +4,12 @@ Called by the performance and drift triggers, who import it when they judge: pya
 no part of reading a configuration. NaN counts as missing, as NULL does.
 """
 
+from collections.abc import Sequence
 from typing import Any, Literal
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 from numpy.typing import NDArray
-
-from triggers.metrics import class_label
 
 Kind = Literal["number", "category", "empty"]
 
@@ -40,13 +38,17 @@ def kind_of(column: pa.ChunkedArray) -> Kind:
     raise ValueError(f"holds {held}, which is neither a number nor a category")
 
 
+def plain(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """The column without a dictionary: its nulls are all that is missing, but for NaN."""
+    return column.cast(column.type.value_type) if pa.types.is_dictionary(column.type) else column
+
+
 def numbers(column: pa.ChunkedArray) -> NDArray[np.float64]:
     """The column as floats, NaN where a value is missing; times as their count of units since 1970.
 
     Raises ValueError for text that is no number.
     """
-    if pa.types.is_dictionary(column.type):
-        column = column.cast(column.type.value_type)
+    column = plain(column)
     if pa.types.is_temporal(column.type):
         column = column.cast(pa.int32() if column.type.bit_width == 32 else pa.int64())
     elif pa.types.is_boolean(column.type):
@@ -69,20 +71,20 @@ def _floats(array: pa.Array) -> NDArray[np.float64]:
     return np.where(np.from_dlpack(array.is_valid().cast(pa.uint8())) == 1, values, np.nan)
 
 
-def category_counts(column: pa.ChunkedArray) -> tuple[dict[str, int], int]:
-    """The number of rows of each category, as `class_label` writes it, and of rows where it is missing."""
-    if pa.types.is_dictionary(column.type):
-        column = column.cast(column.type.value_type)
-    counts: dict[str, int] = {}
-    missing = 0
-    for entry in pc.value_counts(column).to_pylist():
-        value, number = entry["values"], entry["counts"]
-        if value is None or value != value:  # noqa: PLR0124 only NaN differs from itself
-            missing += number
-        else:
-            label = class_label(value)
-            counts[label] = counts.get(label, 0) + number
-    return counts, missing
+def labels(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """A column of categories as text, each class as `class_label` writes it, null where it is missing."""
+    column = plain(column)
+    if pa.types.is_boolean(column.type):
+        column = column.cast(pa.int8())
+    return column if pa.types.is_large_string(column.type) else column.cast(pa.string())
+
+
+def text_array(texts: Sequence[str]) -> pa.Array:
+    """`texts` as an Arrow array."""
+    # pyarrow's own conversion of Python values imports pandas, which a daemon does without.
+    encoded = [text.encode() for text in texts]
+    ends = np.cumsum([0, *map(len, encoded)], dtype=np.int32)
+    return pa.StringArray.from_buffers(len(encoded), pa.py_buffer(ends), pa.py_buffer(b"".join(encoded)))
 
 
 def labels_and_numbers(table: pa.Table, column: str, *, classes: bool) -> tuple[NDArray[Any], NDArray[np.float64]]:

@@ -1,7 +1,8 @@
 """How far each column of the current data is from the reference, and how surely.
 
-Called by the drift trigger. Numbers are compared by Kolmogorov-Smirnov and the population stability
-index, categories by chi-squared and Jensen-Shannon. A missing value is a level of its own: in the
+Called by the drift trigger. Every statistic comes from the same counts, none of the rows. What decides
+is, for numbers, Kolmogorov-Smirnov and the population stability index, for categories, chi-squared
+and Jensen-Shannon; the others are told beside them. A missing value is a level of its own: in the
 indices as a cell, in the tests of numbers as a second test (so each of the two counts double).
 """
 
@@ -11,17 +12,23 @@ from typing import Any, Literal
 
 import numpy as np
 
-from triggers.profile import CategoryLayout, EmptyLayout, NumberLayout, ReferenceProfile, WindowProfile
+from triggers.cells import Counts
+from triggers.layout import CategoryLayout, EmptyLayout, NumberLayout
+from triggers.profile import ReferenceProfile, WindowProfile
+from triggers.ranks import Ranks, RankTest, wasserstein
 from triggers.statistics import (
-    Counts,
+    chi_squared,
     chi_squared_p_value,
+    hellinger,
     jensen_shannon,
     jensen_shannon_floor,
     ks_distance,
     ks_p_value,
     psi,
     psi_floor,
+    total_variation,
 )
+from triggers.wording import percent
 
 
 @dataclass(frozen=True)
@@ -35,37 +42,48 @@ class Sizes:
 
 @dataclass(frozen=True)
 class Comparison:
-    """One column. Shares are of all rows; an effect that does not apply to the column's kind is None.
+    """One column. Shares are of all rows; a statistic that does not apply to the column is None.
 
     The floors are what the index shows without any drift, for the number of rows there is; only
-    what exceeds them counts.
+    what exceeds them counts. Of numbers, `psi`, `js`, `hellinger` and `total_variation` are taken
+    over tenths of the reference (over the values themselves where there are up to 10).
     """
 
     name: str
     kind: Literal["number", "category"]
-    p_value: float
-    ks: float | None
-    psi: float | None
+    p_value: float  # that decides: of the tests named in the module's first lines, corrected for their number
+    psi: float
     psi_floor: float
-    js: float | None
+    js: float
     js_floor: float
+    hellinger: float
+    total_variation: float
     missing_reference: float
     missing_current: float
-    unseen: float  # the share of current rows with a category that the reference does not have
-    note: str | None  # what is odd about the reference's column; None: nothing
+    note: str | None  # what is odd about the column; None: nothing
+    missing_p_value: float | None = None  # that the share of missing values is the same; None: there are none
+    ks: float | None = None
+    ks_p_value: float | None = None
+    rank_sum: float | None = None  # how often a current value lies above one of the reference; 0.5: no shift
+    rank_sum_p_value: float | None = None
+    mood: float | None = None  # the current values' spread in squared ranks, relative to that of all; 1: no change
+    mood_p_value: float | None = None
+    wasserstein: float | None = None  # in the column's unit
+    chi_squared: float | None = None
+    chi_squared_p_value: float | None = None
+    unseen: float = 0.0  # the share of current rows with a category that the reference does not have
 
     def large(self, sizes: Sizes) -> bool:
         """Whether the effect is of the size asked for: by either measure, beyond its floor."""
-        if self.ks is not None and self.ks >= sizes.ks:
-            return True
-        if self.psi is not None and self.psi - self.psi_floor >= sizes.psi:
-            return True
-        return self.js is not None and self.js**2 - self.js_floor**2 >= sizes.js**2
+        if self.kind == "category":
+            return self.js**2 - self.js_floor**2 >= sizes.js**2
+        return (self.ks is not None and self.ks >= sizes.ks) or self.psi - self.psi_floor >= sizes.psi
 
     @property
     def strength(self) -> float:
         """How far apart the two sides are, 0 to 1: for saying which column is worst, not for deciding."""
-        return max(self.ks or 0.0, self.js or 0.0, abs(self.missing_current - self.missing_reference))
+        distance = self.js if self.kind == "category" else self.ks or 0.0
+        return max(distance, abs(self.missing_current - self.missing_reference))
 
     def figures(self) -> dict[str, Any]:
         """All of it, JSON-able."""
@@ -74,9 +92,10 @@ class Comparison:
 
 def compare(reference: ReferenceProfile, current: WindowProfile) -> Iterator[Comparison]:
     """Each column's comparison, in the reference's order. Neither side is without rows."""
+    missing_before, missing_now = reference.counts.missing, current.missing
     for name, layout in reference.layouts.items():
         before, now = reference.counts.cells[name], current.cells[name]
-        missing = (reference.counts.missing[name], current.missing[name])
+        missing = (missing_before[name], missing_now[name])
         if isinstance(layout, NumberLayout):
             yield _numbers(name, layout, before, now, missing)
         else:
@@ -85,56 +104,88 @@ def compare(reference: ReferenceProfile, current: WindowProfile) -> Iterator[Com
 
 def _numbers(name: str, layout: NumberLayout, before: Counts, now: Counts, missing: tuple[int, int]) -> Comparison:
     sizes = int(before.sum()), int(now.sum())
-    distance, p_values = None, []
-    if sizes[0] and sizes[1]:
-        distance = ks_distance(before, now)
-        p_values.append(ks_p_value(distance, *sizes))
-    if any(missing):
-        p_values.append(chi_squared_p_value(np.array([sizes[0], missing[0]]), np.array([sizes[1], missing[1]])))
     bins = _with_missing(layout.binned(before), layout.binned(now), missing)
+    found = _distances(*bins, missing)
+    p_values = [] if found["missing_p_value"] is None else [found["missing_p_value"]]
+    if all(sizes):
+        found |= _ordered(layout, before, now)
+        p_values.append(found["ks_p_value"])
     return Comparison(
         name=name,
         kind="number",
         p_value=min(1.0, len(p_values) * min(p_values)),
-        ks=distance,
-        psi=psi(*bins),
-        psi_floor=psi_floor(*bins),
-        js=None,
-        js_floor=0.0,
-        missing_reference=missing[0] / (missing[0] + sizes[0]),
-        missing_current=missing[1] / (missing[1] + sizes[1]),
-        unseen=0.0,
-        note="constant in the reference" if layout.breaks.size == 1 else None,
+        note=_note_on_numbers(layout, before, now),
+        **found,
     )
+
+
+def _ordered(layout: NumberLayout, before: Counts, now: Counts) -> dict[str, Any]:
+    """What only numbers have; neither side is without values."""
+    distance = ks_distance(before, now)
+    ranks = Ranks(before, now)
+    location: RankTest = ranks.rank_sum()
+    scale: RankTest = ranks.mood()
+    return {
+        "ks": distance,
+        "ks_p_value": ks_p_value(distance, int(before.sum()), int(now.sum())),
+        "rank_sum": location.effect,
+        "rank_sum_p_value": location.p_value,
+        "mood": scale.effect,
+        "mood_p_value": scale.p_value,
+        "wasserstein": wasserstein(before, now, layout.breaks, layout.fences),
+    }
 
 
 def _categories(
     name: str, layout: CategoryLayout | EmptyLayout, before: Counts, now: Counts, missing: tuple[int, int]
 ) -> Comparison:
     levels = _with_missing(before, now, missing)
-    rows = int(levels[1].sum())
     complete = isinstance(layout, CategoryLayout) and layout.complete
-    note = None
-    if isinstance(layout, EmptyLayout):
-        note = "missing in every row of the reference"
-    elif len(layout.levels) == 1 and layout.complete:
-        note = "constant in the reference"
-    elif not layout.complete:
-        note = f"has more than {len(layout.levels):,} categories; the rarer ones are counted together"
+    p_value = chi_squared_p_value(*levels)
     return Comparison(
         name=name,
         kind="category",
-        p_value=chi_squared_p_value(*levels),
-        ks=None,
-        psi=None,
-        psi_floor=0.0,
-        js=jensen_shannon(*levels),
-        js_floor=jensen_shannon_floor(*levels),
-        missing_reference=missing[0] / int(levels[0].sum()),
-        missing_current=missing[1] / rows,
-        unseen=int(now[-1]) / rows if complete else 0.0,
-        note=note,
+        p_value=p_value,
+        note=_note_on_categories(layout),
+        chi_squared=chi_squared(*levels),
+        chi_squared_p_value=p_value,
+        unseen=int(now[-1]) / int(levels[1].sum()) if complete else 0.0,
+        **_distances(*levels, missing),
     )
+
+
+def _distances(before: Counts, now: Counts, missing: tuple[int, int]) -> dict[str, Any]:
+    """What every column has. The last cell of either side is that of missing values."""
+    rows = int(before.sum()), int(now.sum())
+    present = np.array([rows[0] - missing[0], missing[0]]), np.array([rows[1] - missing[1], missing[1]])
+    return {
+        "psi": psi(before, now),
+        "psi_floor": psi_floor(before, now),
+        "js": jensen_shannon(before, now),
+        "js_floor": jensen_shannon_floor(before, now),
+        "hellinger": hellinger(before, now),
+        "total_variation": total_variation(before, now),
+        "missing_reference": missing[0] / rows[0],
+        "missing_current": missing[1] / rows[1],
+        "missing_p_value": chi_squared_p_value(*present) if any(missing) else None,
+    }
+
+
+def _note_on_numbers(layout: NumberLayout, before: Counts, now: Counts) -> str | None:
+    notes = ["constant in the reference"] if layout.values == 1 else []
+    for cells, where in ((before, "of the reference"), (now, "now")):
+        infinite = int(cells[0] + cells[-1])
+        if infinite:
+            notes.append(f"infinite in {percent(infinite / int(cells.sum()))} of values {where}")
+    return ", ".join(notes) or None
+
+
+def _note_on_categories(layout: CategoryLayout | EmptyLayout) -> str | None:
+    if isinstance(layout, EmptyLayout):
+        return "missing in every row of the reference"
+    if not layout.complete:
+        return f"has more than {len(layout.levels):,} categories; the rarer ones are counted together"
+    return "constant in the reference" if len(layout.levels) == 1 else None
 
 
 def _with_missing(before: Counts, now: Counts, missing: tuple[int, int]) -> tuple[Counts, Counts]:

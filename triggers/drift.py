@@ -309,9 +309,9 @@ def _told(comparison: "Comparison") -> str:
     parts = []
     if comparison.ks is not None:
         parts.append(f"KS {figure(comparison.ks)}")
-    if comparison.psi is not None:
+    if comparison.kind == "number":
         parts.append(f"PSI {figure(comparison.psi)}")
-    if comparison.js is not None:
+    else:
         parts.append(f"JS {figure(comparison.js)}")
     if abs(comparison.missing_current - comparison.missing_reference) >= 0.01:
         parts.append(f"{percent(comparison.missing_current)} missing, was {percent(comparison.missing_reference)}")

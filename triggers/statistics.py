@@ -10,10 +10,10 @@ from math import sqrt
 from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import special
 
-Counts = NDArray[np.int64]
+from triggers.cells import Counts
+
 Correction = Literal["holm", "benjamini-hochberg", "bonferroni"]
 
 _EXACT_UP_TO = (
@@ -72,6 +72,24 @@ def jensen_shannon_floor(reference: Counts, current: Counts) -> float:
     """The root of what the divergence is on average without any drift: (cells - 1) (1/n + 1/m) / (8 ln 2)."""
     cells = _occupied(reference, current)[0].size
     return sqrt((cells - 1) * _inverse_sizes(reference, current) / (8 * float(np.log(2))))
+
+
+def hellinger(reference: Counts, current: Counts) -> float:
+    """The Hellinger distance: the root of 1 - sum of sqrt(p q), 0 (equal) to 1 (nothing in common)."""
+    shared = np.sqrt(reference / reference.sum() * (current / current.sum())).sum()
+    return sqrt(max(1 - float(shared), 0.0))
+
+
+def total_variation(reference: Counts, current: Counts) -> float:
+    """The share of rows that lies in other cells than before: half the sum of |p - q|, 0 to 1."""
+    return float(np.abs(reference / reference.sum() - current / current.sum()).sum() / 2)
+
+
+def chi_squared(reference: Counts, current: Counts) -> float:
+    """Pearson's statistic of two rows of counts, neither empty; cells empty in both are left out."""
+    table = np.array(_occupied(reference, current), dtype=np.float64)
+    expected = np.outer(table.sum(axis=1), table.sum(axis=0)) / table.sum()
+    return float(((table - expected) ** 2 / expected).sum())
 
 
 def chi_squared_p_value(reference: Counts, current: Counts) -> float:

@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from triggers.comparison import Comparison, Sizes, compare
-from triggers.profile import MOST_BREAKS, MOST_LEVELS, ReferenceProfile, WindowProfile
+from triggers.layout import MOST_BREAKS, MOST_LEVELS
+from triggers.profile import ReferenceProfile, WindowProfile
 from triggers.statistics import ks_distance
 
 VALUES = st.lists(

@@ -1,0 +1,162 @@
+"""Time buckets: a window that slides without its old rows being read again.
+
+Rows are counted into buckets of a fixed width by their time, as they come: late and out of order
+ones too. The profile of a window is the sum of its buckets, so one set of buckets serves windows of
+several lengths, and a look costs the rows that are new. Each bucket is stored as bytes by itself;
+after a restart the stored buckets are loaded, and no history is read.
+
+The counts are the same however the rows were batched. Counting a row twice counts it twice: whoever
+stores buckets stores with them, in one transaction, which rows they hold.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+import numpy as np
+import pyarrow as pa
+
+from triggers.cells import CellCounts, Groups, instants
+from triggers.encoding import pack, unpack
+from triggers.profile import ReferenceProfile, WindowProfile, count_columns, slots
+
+_MAGIC = b"retraind-bucket-1\n"
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+
+
+@dataclass(frozen=True)
+class Folded:
+    """What became of a batch's rows."""
+
+    changed: tuple[datetime, ...]  # the starts of the buckets that now hold more rows, ascending
+    rows: int  # counted
+    late: int  # older than the oldest bucket that is kept, and not counted
+    undated: int  # without a time, and not counted
+
+
+@dataclass(frozen=True)
+class _Bucket:
+    rows: int
+    counts: CellCounts
+
+
+class TimeBuckets:
+    """Rows counted over a reference's cells, by time. Buckets begin at multiples of `width` since 1970, in UTC."""
+
+    def __init__(self, reference: ReferenceProfile, width: timedelta) -> None:
+        """Raises ValueError for a width of no time."""
+        if width <= timedelta(0):
+            raise ValueError(f"a bucket's width of {width} is no time; give at least a microsecond")
+        self.reference = reference
+        self.width = width
+        self._ticks = width // _MICROSECOND
+        self._oldest: int | None = None  # the number of the oldest bucket that is kept; None: all are
+        self._buckets: dict[int, _Bucket] = {}
+
+    @property
+    def starts(self) -> tuple[datetime, ...]:
+        """Where the buckets that hold rows begin, ascending."""
+        return tuple(self._start(number) for number in sorted(self._buckets))
+
+    @property
+    def nbytes(self) -> int:
+        """The memory that all counts take, in bytes, without the reference's."""
+        return sum(bucket.counts.nbytes for bucket in self._buckets.values())
+
+    def fold(self, table: pa.Table, timestamp: str, *, threads: int = 1) -> Folded:
+        """Counts the rows of `table` into the buckets of their times, so many columns at a time.
+
+        `timestamp` names the column of times, which have a time zone. Raises ValueError naming a
+        column that is absent or of another type; then nothing is counted.
+        """
+        groups, numbers, late, undated = self._grouped(table, timestamp)
+        counted = count_columns(self.reference.layouts, table, groups, threads=threads)
+        sizes = np.diff(groups.bounds).tolist()
+        for place, (number, rows) in enumerate(zip(numbers, sizes, strict=True)):
+            self._add(number, _Bucket(rows, CellCounts.joined([parts[place] for parts in counted])))
+        return Folded(tuple(map(self._start, numbers)), groups.rows, late, undated)
+
+    def drop_before(self, instant: datetime) -> tuple[datetime, ...]:
+        """Forgets the buckets that end at `instant` (aware) or earlier, and takes no rows of theirs from now on.
+
+        Returns where those that held rows began.
+        """
+        oldest = self._number(instant)
+        self._oldest = oldest if self._oldest is None else max(oldest, self._oldest)
+        dropped = sorted(number for number in self._buckets if number < self._oldest)
+        for number in dropped:
+            del self._buckets[number]
+        return tuple(map(self._start, dropped))
+
+    def over(self, start: datetime, end: datetime) -> WindowProfile:
+        """The profile of the whole buckets that begin in [start, end), both aware."""
+        layouts = self.reference.layouts
+        total, rows = np.zeros(slots(layouts), dtype=np.int64), 0
+        for number in self._within(start, end):
+            bucket = self._buckets[number]
+            bucket.counts.add_to(total)
+            rows += bucket.rows
+        return WindowProfile(layouts, total, rows)
+
+    def to_bytes(self, start: datetime) -> bytes:
+        """The bucket that begins at `start`, to be stored. Raises KeyError where it holds no rows."""
+        bucket = self._buckets[self._number(start)]
+        header = {
+            "reference": self.reference.content_hash,
+            "start": self._number(start) * self._ticks,
+            "width": self._ticks,
+            "rows": bucket.rows,
+        }
+        return pack(_MAGIC, header, bucket.counts.arrays())
+
+    def load(self, stored: Iterable[bytes]) -> None:
+        """Takes up buckets that `to_bytes` wrote, in place of any of the same time.
+
+        Raises ValueError for bytes that are none, damaged, or of another reference or width. Buckets
+        older than those that are kept are passed over.
+        """
+        for data in stored:
+            header, arrays = unpack(_MAGIC, data, "the stored bucket")
+            if header["reference"] != self.reference.content_hash:
+                raise ValueError(
+                    f"the stored bucket was counted over the reference {header['reference'][:12]}, "
+                    f"not over {self.reference.content_hash[:12]}; count its rows again"
+                )
+            if header["width"] != self._ticks:
+                width = header["width"] * _MICROSECOND
+                raise ValueError(f"the stored bucket is {width} wide, not {self.width}; count its rows again")
+            number = header["start"] // self._ticks
+            if self._oldest is None or number >= self._oldest:
+                counts = CellCounts.from_arrays(slots(self.reference.layouts), arrays)
+                self._buckets[number] = _Bucket(header["rows"], counts)
+
+    def _grouped(self, table: pa.Table, timestamp: str) -> tuple[Groups, list[int], int, int]:
+        """The rows by bucket, each bucket's number, and how many rows are too late and how many undated."""
+        if timestamp not in table.column_names:
+            raise ValueError(f"column {timestamp} is not in the current data")
+        try:
+            times, dated = instants(table.column(timestamp))
+        except ValueError as error:
+            raise ValueError(f"column {timestamp} {error}") from error
+        numbers = times // self._ticks
+        kept = dated if self._oldest is None else dated & (numbers >= self._oldest)
+        groups, found = Groups.of_keys(numbers, kept)
+        undated = int(dated.size - np.count_nonzero(dated))
+        return groups, found.tolist(), dated.size - undated - groups.rows, undated
+
+    def _add(self, number: int, more: _Bucket) -> None:
+        held = self._buckets.get(number)
+        if held is not None:
+            more = _Bucket(held.rows + more.rows, held.counts.plus(more.counts))
+        self._buckets[number] = more
+
+    def _within(self, start: datetime, end: datetime) -> list[int]:
+        first, last = (-(-((edge - _EPOCH) // _MICROSECOND) // self._ticks) for edge in (start, end))
+        return [number for number in sorted(self._buckets) if first <= number < last]
+
+    def _number(self, instant: datetime) -> int:
+        return (instant - _EPOCH) // _MICROSECOND // self._ticks
+
+    def _start(self, number: int) -> datetime:
+        return _EPOCH + number * self.width

@@ -1,0 +1,111 @@
+"""What the order of two samples tells, from counts alone: location, scale, and how far apart they lie.
+
+Called by `triggers.comparison`. Both samples enter as counts over the cells of a
+`triggers.layout.NumberLayout`: even cells hold one value each, odd ones a gap between two. Ranks know
+no distance, so one wild value moves nothing; the Wasserstein distance is held within fences.
+"""
+
+from dataclasses import dataclass
+from functools import cached_property
+from math import sqrt
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import special
+
+from triggers.cells import Counts
+
+Floats = NDArray[np.float64]
+_NO_SPREAD = 1e-9  # of the variance without ties: what is left when all values are tied, and rounding
+
+
+@dataclass(frozen=True)
+class RankTest:
+    """A rank statistic as an effect that does not depend on the number of rows, and its two-sided p-value."""
+
+    effect: float
+    p_value: float
+
+
+class Ranks:
+    """The pooled ranks of two samples, neither empty, where the reference's own values are told apart.
+
+    Rows that share a value share the middle of their ranks. Rows in a gap where the reference has
+    none are taken as distinct: exact where they are, and to the safe side (a p-value too large,
+    never too small) where they are not. Otherwise ranks, statistics and variances are exact as long
+    as every reference value is a break point.
+    """
+
+    def __init__(self, reference: Counts, current: Counts) -> None:
+        pooled = reference + current
+        held = np.flatnonzero(pooled)
+        self._reference = reference[held].astype(np.float64)
+        self._current = current[held].astype(np.float64)
+        self._pooled = pooled[held].astype(np.float64)
+        self._up_to = np.cumsum(self._pooled)
+        single = held % 2 == 0
+        self._tied = np.flatnonzero((self._pooled > 1) & (single | (self._reference > 0)))
+        self._sizes = float(self._reference.sum()), float(self._current.sum())
+
+    @cached_property
+    def _centred(self) -> Floats:
+        """How far the middle rank of each cell lies from the middle of all."""
+        middles: Floats = self._up_to - self._pooled / 2 - self._up_to[-1] / 2
+        return middles
+
+    def rank_sum(self) -> RankTest:
+        """Location: Wilcoxon's rank-sum test (Mann and Whitney 1947), normal, corrected for ties and continuity.
+
+        The effect is how often a current row lies above one of the reference, ties counting half:
+        0.5 is no shift, 1 is all above.
+        """
+        n, m = self._sizes
+        rows = n + m
+        # The rank sum of the current rows around what is expected: U - n m / 2.
+        shift = float(self._current @ self._centred)
+        ties = self._pooled[self._tied]
+        variance = n * m / 12 * (rows + 1 - float((ties**3 - ties).sum()) / (rows * (rows - 1)))
+        return RankTest(0.5 + shift / (n * m), _two_sided(max(abs(shift) - 0.5, 0.0), variance, n * m * rows / 12))
+
+    def mood(self) -> RankTest:
+        """Scale: Mood's test (1954) of the squared ranks around the middle, corrected for ties (Mielke 1967).
+
+        The effect is the current rows' mean squared distance from the middle rank over that of all:
+        1 is no change, below 1 narrower, above 1 wider. A shift moves it, too.
+        """
+        n, m = self._sizes
+        rows = n + m
+        if rows < 3:
+            return RankTest(1.0, 1.0)
+        scores = self._centred**2 + (self._pooled**2 - 1) / 12
+        found, expected = float(self._current @ scores), m * (rows**2 - 1) / 12
+        untied = n * m * (rows + 1) * (rows**2 - 4) / 180
+        ties, middles = self._pooled[self._tied], self._centred[self._tied]
+        lost = float((ties * (ties**2 - 1) * (ties**2 - 4 + 60 * middles**2)).sum())
+        variance = untied - n * m / (180 * rows * (rows - 1)) * lost
+        return RankTest(found / expected, _two_sided(abs(found - expected), variance, untied))
+
+
+def wasserstein(reference: Counts, current: Counts, breaks: Floats, fences: tuple[int, int]) -> float | None:
+    """The area between both cumulative shares, in the column's unit, within two break points.
+
+    Values beyond the fences count as lying at them, so that one wild value, in either sample,
+    weighs no more than another. Inside a gap the rows are taken as spread evenly; with every current
+    value a break point the distance of the fenced values is exact. None: the fences are one point.
+    """
+    first, last = fences
+    if first >= last:
+        return None
+    gaps = np.cumsum(current) / current.sum() - np.cumsum(reference) / reference.sum()
+    begin, end = np.abs(gaps[2 * first : 2 * last : 2]), np.abs(gaps[2 * first + 1 : 2 * last : 2])
+    crossed = gaps[2 * first : 2 * last : 2] * gaps[2 * first + 1 : 2 * last : 2] < 0
+    both = begin + end
+    mean = both / 2
+    mean[crossed] = (begin**2 + end**2)[crossed] / (2 * both[crossed])
+    return float(mean @ np.diff(breaks[first : last + 1]))
+
+
+def _two_sided(distance: float, variance: float, scale: float) -> float:
+    if variance <= _NO_SPREAD * scale:
+        return 1.0
+    return float(2 * special.ndtr(-distance / sqrt(variance)))
