@@ -15,14 +15,13 @@ import numpy as np
 from triggers.cells import Counts
 from triggers.layout import CategoryLayout, EmptyLayout, NumberLayout
 from triggers.profile import ReferenceProfile, WindowProfile
-from triggers.ranks import Ranks, RankTest, wasserstein
+from triggers.ranks import Ranks
 from triggers.statistics import (
     chi_squared,
     chi_squared_p_value,
     hellinger,
     jensen_shannon,
     jensen_shannon_floor,
-    ks_distance,
     ks_p_value,
     psi,
     psi_floor,
@@ -121,10 +120,8 @@ def _numbers(name: str, layout: NumberLayout, before: Counts, now: Counts, missi
 
 def _ordered(layout: NumberLayout, before: Counts, now: Counts) -> dict[str, Any]:
     """What only numbers have; neither side is without values."""
-    distance = ks_distance(before, now)
     ranks = Ranks(before, now)
-    location: RankTest = ranks.rank_sum()
-    scale: RankTest = ranks.mood()
+    distance, location, scale = ranks.ks, ranks.rank_sum(), ranks.mood()
     return {
         "ks": distance,
         "ks_p_value": ks_p_value(distance, int(before.sum()), int(now.sum())),
@@ -132,7 +129,7 @@ def _ordered(layout: NumberLayout, before: Counts, now: Counts) -> dict[str, Any
         "rank_sum_p_value": location.p_value,
         "mood": scale.effect,
         "mood_p_value": scale.p_value,
-        "wasserstein": wasserstein(before, now, layout.breaks, layout.fences),
+        "wasserstein": ranks.wasserstein(layout.breaks, layout.fences),
     }
 
 

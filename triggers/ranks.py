@@ -6,7 +6,6 @@ no distance, so one wild value moves nothing; the Wasserstein distance is held w
 """
 
 from dataclasses import dataclass
-from functools import cached_property
 from math import sqrt
 
 import numpy as np
@@ -28,30 +27,30 @@ class RankTest:
 
 
 class Ranks:
-    """The pooled ranks of two samples, neither empty, where the reference's own values are told apart.
+    """Two samples, neither empty, in the order of their cells.
 
     Rows that share a value share the middle of their ranks. Rows in a gap where the reference has
     none are taken as distinct: exact where they are, and to the safe side (a p-value too large,
-    never too small) where they are not. Otherwise ranks, statistics and variances are exact as long
-    as every reference value is a break point.
+    never too small) where they are not. Otherwise all figures are exact as long as every reference
+    value is a break point.
     """
 
     def __init__(self, reference: Counts, current: Counts) -> None:
-        pooled = reference + current
-        held = np.flatnonzero(pooled)
-        self._reference = reference[held].astype(np.float64)
-        self._current = current[held].astype(np.float64)
-        self._pooled = pooled[held].astype(np.float64)
-        self._up_to = np.cumsum(self._pooled)
-        single = held % 2 == 0
-        self._tied = np.flatnonzero((self._pooled > 1) & (single | (self._reference > 0)))
-        self._sizes = float(self._reference.sum()), float(self._current.sum())
+        self._current = current.astype(np.float64)
+        self._pooled = (reference + current).astype(np.float64)
+        before, now = np.cumsum(reference), np.cumsum(current)
+        n, m = int(before[-1]), int(now[-1])
+        self._sizes = float(n), float(m)
+        self._above = now / m - before / n  # how much more of the current rows than of the reference, up to each cell
+        # How far the middle rank of each cell lies from the middle of all.
+        self._centred: Floats = (before + now) - (self._pooled + (n + m)) / 2
+        one_value = np.arange(reference.size) % 2 == 0
+        self._tied = np.flatnonzero((self._pooled > 1) & (one_value | (reference > 0)))
 
-    @cached_property
-    def _centred(self) -> Floats:
-        """How far the middle rank of each cell lies from the middle of all."""
-        middles: Floats = self._up_to - self._pooled / 2 - self._up_to[-1] / 2
-        return middles
+    @property
+    def ks(self) -> float:
+        """The two-sample Kolmogorov-Smirnov distance: the largest distance of the two cumulative shares."""
+        return float(np.abs(self._above).max())
 
     def rank_sum(self) -> RankTest:
         """Location: Wilcoxon's rank-sum test (Mann and Whitney 1947), normal, corrected for ties and continuity.
@@ -85,24 +84,23 @@ class Ranks:
         variance = untied - n * m / (180 * rows * (rows - 1)) * lost
         return RankTest(found / expected, _two_sided(abs(found - expected), variance, untied))
 
+    def wasserstein(self, breaks: Floats, fences: tuple[int, int]) -> float | None:
+        """The area between the two cumulative shares, in the column's unit, within two of the break points.
 
-def wasserstein(reference: Counts, current: Counts, breaks: Floats, fences: tuple[int, int]) -> float | None:
-    """The area between both cumulative shares, in the column's unit, within two break points.
-
-    Values beyond the fences count as lying at them, so that one wild value, in either sample,
-    weighs no more than another. Inside a gap the rows are taken as spread evenly; with every current
-    value a break point the distance of the fenced values is exact. None: the fences are one point.
-    """
-    first, last = fences
-    if first >= last:
-        return None
-    gaps = np.cumsum(current) / current.sum() - np.cumsum(reference) / reference.sum()
-    begin, end = np.abs(gaps[2 * first : 2 * last : 2]), np.abs(gaps[2 * first + 1 : 2 * last : 2])
-    crossed = gaps[2 * first : 2 * last : 2] * gaps[2 * first + 1 : 2 * last : 2] < 0
-    both = begin + end
-    mean = both / 2
-    mean[crossed] = (begin**2 + end**2)[crossed] / (2 * both[crossed])
-    return float(mean @ np.diff(breaks[first : last + 1]))
+        Values beyond the fences count as lying at them, so that one wild value, in either sample,
+        weighs no more than another. Inside a gap the rows are taken as spread evenly; with every
+        current value a break point the distance of the fenced values is exact. None: the fences
+        are one point.
+        """
+        first, last = fences
+        if first >= last:
+            return None
+        begin, end = self._above[2 * first : 2 * last : 2], self._above[2 * first + 1 : 2 * last : 2]
+        both = np.abs(begin) + np.abs(end)
+        mean = both / 2
+        crossed = np.flatnonzero(begin * end < 0)  # the shares cross inside the gap: two triangles
+        mean[crossed] = (begin[crossed] ** 2 + end[crossed] ** 2) / (2 * both[crossed])
+        return float(mean @ np.diff(breaks[first : last + 1]))
 
 
 def _two_sided(distance: float, variance: float, scale: float) -> float:

@@ -22,12 +22,6 @@ _EXACT_UP_TO = (
 _LEAST_EXPECTED = 5.0  # Cochran's rule for the chi-squared approximation
 
 
-def ks_distance(reference: Counts, current: Counts) -> float:
-    """The largest distance of the two cumulative shares over ordered cells; neither sample is empty."""
-    gaps = np.cumsum(reference) / reference.sum() - np.cumsum(current) / current.sum()
-    return float(np.abs(gaps).max())
-
-
 def ks_p_value(distance: float, reference_rows: int, current_rows: int) -> float:
     """The two-sided p-value of a two-sample Kolmogorov-Smirnov distance, as of one sample of the effective size.
 

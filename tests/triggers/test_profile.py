@@ -10,7 +10,7 @@ from scipy import stats
 from triggers.comparison import Comparison, Sizes, compare
 from triggers.layout import MOST_BREAKS, MOST_LEVELS
 from triggers.profile import ReferenceProfile, WindowProfile
-from triggers.statistics import ks_distance
+from triggers.ranks import Ranks
 
 VALUES = st.lists(
     st.one_of(st.integers(-5, 5).map(float), st.floats(allow_nan=False, width=32)), min_size=2, max_size=60
@@ -47,7 +47,7 @@ def test_ks_from_quantiles_is_too_small_by_no_more_than_one_break(heavy: bool) -
         assert not profile.layouts["x"].exact  # type: ignore[union-attr]
         window = WindowProfile(profile.layouts)
         window.add(pa.table({"x": current}))
-        found = ks_distance(profile.counts.cells["x"], window.cells["x"])
+        found = Ranks(profile.counts.cells["x"], window.cells["x"]).ks
         exact = stats.ks_2samp(reference, current, method="asymp").statistic
         assert exact - 1 / MOST_BREAKS <= found <= exact + 1e-12
 
