@@ -6,7 +6,7 @@ cells are.
 """
 
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
@@ -70,7 +70,8 @@ class ReferenceProfile:
 
         Raises ValueError naming a column that is absent or neither of numbers nor of categories.
         """
-        found = _by_column(lambda name: _layout(name, _column(table, name, "the reference")), names, threads)
+        columns = _columns(table, names, "the reference")
+        found = _by_column(lambda name: _layout(name, columns[name]), names, threads)
         layouts = dict(zip(names, found, strict=True))
         counts = WindowProfile(layouts)
         counts.add(table, threads=threads)
@@ -122,11 +123,11 @@ def count_columns(
     Sorting releases the interpreter's lock, so that threads help as far as there are cores. Raises
     ValueError naming a column that is absent or of another type.
     """
+    columns = _columns(table, layouts, "the current data")
 
     def counted(name: str) -> list[CellCounts]:
-        column = _column(table, name, "the current data")
         try:
-            return layouts[name].count(column, groups)
+            return layouts[name].count(columns[name], groups)
         except ValueError as error:
             raise ValueError(f"column {name} {error}") from error
 
@@ -147,7 +148,11 @@ def _layout(name: str, column: pa.ChunkedArray) -> Layout:
         raise ValueError(f"column {name} {error}") from error
 
 
-def _column(table: pa.Table, name: str, where: str) -> pa.ChunkedArray:
-    if name not in table.column_names:
-        raise ValueError(f"column {name} is not in {where}, which has {listing(table.column_names) or 'no columns'}")
-    return table.column(name)
+def _columns(table: pa.Table, names: Iterable[str], where: str) -> dict[str, pa.ChunkedArray]:
+    # Looking a name up in a table costs all of its columns, so each is looked up once.
+    places = {name: place for place, name in enumerate(table.column_names)}
+    for name in names:
+        if name not in places:
+            has = listing(table.column_names) or "no columns"
+            raise ValueError(f"column {name} is not in {where}, which has {has}")
+    return {name: table.column(places[name]) for name in names}

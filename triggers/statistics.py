@@ -6,7 +6,7 @@ scipy.special.
 """
 
 from collections.abc import Sequence
-from math import sqrt
+from math import comb, sqrt
 from typing import Literal
 
 import numpy as np
@@ -19,6 +19,8 @@ Correction = Literal["holm", "benjamini-hochberg", "bonferroni"]
 _EXACT_UP_TO = (
     2000  # beyond it the exact tail takes milliseconds, and the limit is a few per cent off, to the safe side
 )
+_FEW_ROWS = 30
+_MOST_PAIRS = 100_000  # of rows: with more, the smaller side is as good as one sample against the whole truth
 _LEAST_EXPECTED = 5.0  # Cochran's rule for the chi-squared approximation
 
 
@@ -26,13 +28,32 @@ def ks_p_value(distance: float, reference_rows: int, current_rows: int) -> float
     """The two-sided p-value of a two-sample Kolmogorov-Smirnov distance, as of one sample of the effective size.
 
     Up to an effective size of 2,000 twice the exact one-sided tail (which is the two-sided one for
-    every p below 0.3 or so, and above it before), beyond that Kolmogorov's limit. With ties both
-    are too large, never too small.
+    every p below 0.3 or so, and above it before), beyond that Kolmogorov's limit. With fewer than 30
+    rows on a side that is too small far out, so there it is the exact two-sample tail if that is
+    larger. With ties all are too large, never too small.
     """
     size = reference_rows * current_rows / (reference_rows + current_rows)
-    if size <= _EXACT_UP_TO:
-        return min(1.0, 2 * float(special.smirnov(max(round(size), 1), distance)))
-    return float(special.kolmogorov(sqrt(size) * distance))
+    if size > _EXACT_UP_TO:
+        return float(special.kolmogorov(sqrt(size) * distance))
+    p_value = min(1.0, 2 * float(special.smirnov(max(round(size), 1), distance)))
+    few = min(reference_rows, current_rows) < _FEW_ROWS and reference_rows * current_rows <= _MOST_PAIRS
+    return max(p_value, _ks_tail(distance, reference_rows, current_rows)) if few else p_value
+
+
+def _ks_tail(distance: float, n: int, m: int) -> float:
+    """The share of the orders of n and m rows whose distance is `distance` or more (Hodges 1957)."""
+    n, m = min(n, m), max(n, m)
+    reach = round(distance * n * m)  # an order is a path of steps (1, 0) and (0, 1); inside, |i m - j n| < reach
+    if reach == 0:
+        return 1.0
+    inside = np.zeros(m + 1)
+    inside[: min((reach - 1) // n, m) + 1] = 1.0
+    for i in range(1, n + 1):
+        low, high = max(-((reach - 1 - i * m) // n), 0), min((i * m + reach - 1) // n, m)
+        inside[:low] = 0.0
+        inside[low : high + 1] = np.cumsum(inside[low : high + 1])
+    orders = comb(n + m, n)
+    return max(1.0 - float(inside[m]) / orders, 2 / orders)  # two orders part the samples wholly
 
 
 def psi(reference: Counts, current: Counts) -> float:

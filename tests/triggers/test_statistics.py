@@ -9,12 +9,15 @@ from scipy.spatial import distance as spatial
 
 from triggers.statistics import (
     adjust,
+    chi_squared,
     chi_squared_p_value,
+    hellinger,
     jensen_shannon,
     jensen_shannon_floor,
     ks_p_value,
     psi,
     psi_floor,
+    total_variation,
 )
 
 COUNTS = st.lists(st.tuples(st.integers(0, 500), st.integers(0, 500)), min_size=2, max_size=12).filter(
@@ -48,6 +51,28 @@ def test_the_ks_p_value_of_samples_is_scipys_asymptotic_one(seed: int, n: int, m
         assert found == pytest.approx(scipys.pvalue, rel=0.05)
 
 
+@settings(max_examples=150, deadline=None)
+@given(st.integers(1, 29), st.integers(1, 60), st.data())
+def test_the_ks_p_value_of_few_rows_is_never_below_scipys_exact_one(n: int, m: int, data: st.DataObject) -> None:
+    above = data.draw(st.permutations([0] * n + [1] * m))
+    reference, current = ([place for place, side in enumerate(above) if side == which] for which in (0, 1))
+    scipys = stats.ks_2samp(reference, current, method="exact")
+    assert ks_p_value(float(scipys.statistic), n, m) >= scipys.pvalue * (1 - 1e-9) - 1e-12
+
+
+@settings(max_examples=50, deadline=None)
+@given(COUNTS)
+def test_hellinger_and_total_variation_are_as_defined(pairs: list[tuple[int, int]]) -> None:
+    reference, current = arrays(pairs)
+    p, q = reference / reference.sum(), current / current.sum()
+    assert hellinger(reference, current) == pytest.approx(
+        np.linalg.norm(np.sqrt(p) - np.sqrt(q)) / np.sqrt(2), abs=1e-7
+    )
+    assert total_variation(reference, current) == pytest.approx(np.maximum(p - q, 0).sum(), abs=1e-12)
+    apart = np.array([5, 0]), np.array([0, 9])
+    assert hellinger(*apart) == total_variation(*apart) == 1
+
+
 @settings(max_examples=50, deadline=None)
 @given(COUNTS)
 def test_psi_is_the_sum_of_both_relative_entropies(pairs: list[tuple[int, int]]) -> None:
@@ -74,6 +99,7 @@ def test_jensen_shannon_is_scipys_in_base_2(pairs: list[tuple[int, int]]) -> Non
 def test_chi_squared_is_scipys_where_every_cell_is_well_filled(pairs: list[tuple[int, int]]) -> None:
     reference, current = arrays(pairs)
     expected = stats.chi2_contingency(np.array([reference, current]), correction=False)
+    assert chi_squared(reference, current) == pytest.approx(expected.statistic, abs=1e-9)
     if expected.expected_freq.min() >= 5:
         assert chi_squared_p_value(reference, current) == pytest.approx(expected.pvalue, abs=1e-12)
 
