@@ -3,13 +3,23 @@
 import sys
 from collections.abc import Callable
 
-from benchmarks import audit_events, empty_job, file_to_stage, idle, idle_thousand, ledger_decisions, startup
+from benchmarks import (
+    audit_events,
+    drift_window,
+    empty_job,
+    file_to_stage,
+    idle,
+    idle_thousand,
+    ledger_decisions,
+    startup,
+)
 from benchmarks.figure import Figure
 
 BENCHMARKS: dict[str, Callable[[], list[Figure]]] = {
     "startup": startup.measure,
     "ledger": ledger_decisions.measure,
     "audit": audit_events.measure,
+    "drift": drift_window.measure,
     "file": file_to_stage.measure,
     "job": empty_job.measure,
     "thousand": idle_thousand.measure,

@@ -102,12 +102,12 @@ def compare(reference: ReferenceProfile, current: WindowProfile) -> Iterator[Com
 
 
 def _numbers(name: str, layout: NumberLayout, before: Counts, now: Counts, missing: tuple[int, int]) -> Comparison:
-    sizes = int(before.sum()), int(now.sum())
-    bins = _with_missing(layout.binned(before), layout.binned(now), missing)
-    found = _distances(*bins, missing)
+    bins = layout.binned(before), layout.binned(now)
+    sizes = int(bins[0].sum()), int(bins[1].sum())
+    found = _distances(*_with_missing(*bins, missing), missing)
     p_values = [] if found["missing_p_value"] is None else [found["missing_p_value"]]
     if all(sizes):
-        found |= _ordered(layout, before, now)
+        found |= _ordered(layout, before, now, sizes)
         p_values.append(found["ks_p_value"])
     return Comparison(
         name=name,
@@ -118,13 +118,13 @@ def _numbers(name: str, layout: NumberLayout, before: Counts, now: Counts, missi
     )
 
 
-def _ordered(layout: NumberLayout, before: Counts, now: Counts) -> dict[str, Any]:
+def _ordered(layout: NumberLayout, before: Counts, now: Counts, sizes: tuple[int, int]) -> dict[str, Any]:
     """What only numbers have; neither side is without values."""
     ranks = Ranks(before, now)
     distance, location, scale = ranks.ks, ranks.rank_sum(), ranks.mood()
     return {
         "ks": distance,
-        "ks_p_value": ks_p_value(distance, int(before.sum()), int(now.sum())),
+        "ks_p_value": ks_p_value(distance, *sizes),
         "rank_sum": location.effect,
         "rank_sum_p_value": location.p_value,
         "mood": scale.effect,

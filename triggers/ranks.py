@@ -36,16 +36,22 @@ class Ranks:
     """
 
     def __init__(self, reference: Counts, current: Counts) -> None:
-        self._current = current.astype(np.float64)
-        self._pooled = (reference + current).astype(np.float64)
         before, now = np.cumsum(reference), np.cumsum(current)
         n, m = int(before[-1]), int(now[-1])
         self._sizes = float(n), float(m)
-        self._above = now / m - before / n  # how much more of the current rows than of the reference, up to each cell
+        # How much more of the current rows than of the reference there is up to each cell.
+        self._above: Floats = now.astype(np.float64)
+        self._above /= m
+        self._above -= before / n
+        before += now
+        self._current = current.astype(np.float64)
+        self._pooled = (reference + current).astype(np.float64)
         # How far the middle rank of each cell lies from the middle of all.
-        self._centred: Floats = (before + now) - (self._pooled + (n + m)) / 2
-        one_value = np.arange(reference.size) % 2 == 0
-        self._tied = np.flatnonzero((self._pooled > 1) & (one_value | (reference > 0)))
+        self._centred: Floats = self._pooled * -0.5
+        self._centred += before
+        self._centred -= (n + m) / 2
+        values, gaps = np.flatnonzero(self._pooled[0::2] > 1), np.flatnonzero(reference[1::2])
+        self._tied = np.concatenate([2 * values, 2 * gaps + 1])
 
     @property
     def ks(self) -> float:
@@ -76,7 +82,10 @@ class Ranks:
         rows = n + m
         if rows < 3:
             return RankTest(1.0, 1.0)
-        scores = self._centred**2 + (self._pooled**2 - 1) / 12
+        scores = self._pooled**2
+        scores -= 1
+        scores /= 12
+        scores += self._centred**2
         found, expected = float(self._current @ scores), m * (rows**2 - 1) / 12
         untied = n * m * (rows + 1) * (rows**2 - 4) / 180
         ties, middles = self._pooled[self._tied], self._centred[self._tied]
