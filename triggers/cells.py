@@ -47,8 +47,8 @@ class CellCounts:
     def joined(cls, parts: Sequence["CellCounts"]) -> "CellCounts":
         """The parts behind one another: as many cells as all of them have."""
         size = sum(part.size for part in parts)
-        if sum(part.counts.size for part in parts) * 2 > size:
-            return cls.of(size, None, np.concatenate([part.dense() for part in parts]))
+        if sum(part.counts.size for part in parts) * 2 >= size:
+            return cls.of(size, None, np.concatenate([np.zeros(0, dtype=np.int64), *(part.dense() for part in parts)]))
         offsets = np.cumsum([0, *(part.size for part in parts)])
         sparse = [part.sparse() for part in parts]
         cells = [each + offset for (each, _), offset in zip(sparse, offsets, strict=False)]

@@ -44,13 +44,13 @@ def plain(column: pa.ChunkedArray) -> pa.ChunkedArray:
 
 
 def numbers(column: pa.ChunkedArray) -> NDArray[np.float64]:
-    """The column as floats, NaN where a value is missing; times as their count of units since 1970.
+    """The column as floats, NaN where a value is missing; times and dates as microseconds since 1970.
 
     Raises ValueError for text that is no number.
     """
     column = plain(column)
     if pa.types.is_temporal(column.type):
-        column = column.cast(pa.int32() if column.type.bit_width == 32 else pa.int64())
+        column = _in_microseconds(column).cast(pa.int64())
     elif pa.types.is_boolean(column.type):
         column = column.cast(pa.int8())
     try:
@@ -58,6 +58,16 @@ def numbers(column: pa.ChunkedArray) -> NDArray[np.float64]:
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
         raise ValueError(f"holds {column.type} where numbers are needed") from error
     return np.concatenate([np.empty(0), *map(_floats, found.chunks)])
+
+
+def _in_microseconds(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """One unit for all, since one side of a comparison may come from a store and the other from a file."""
+    if pa.types.is_time(column.type):
+        return column.cast(pa.time64("us"), safe=False)
+    if pa.types.is_duration(column.type):
+        return column.cast(pa.duration("us"), safe=False)
+    zone = column.type.tz if pa.types.is_timestamp(column.type) else None
+    return column.cast(pa.timestamp("us", zone), safe=False)
 
 
 def _floats(array: pa.Array) -> NDArray[np.float64]:

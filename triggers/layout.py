@@ -55,7 +55,7 @@ class NumberLayout:
         exact = distinct.size <= MOST_BREAKS
         chosen = distinct
         if not exact:
-            steps = np.linspace(0, ordered.size - 1, MOST_BREAKS)
+            steps = np.linspace(0, ordered.size - 1, MOST_BREAKS + 1)
             chosen = np.unique(ordered[np.floor(steps).astype(np.int64)])
         breaks = np.concatenate([[-np.inf], chosen[np.isfinite(chosen)], [np.inf]])
         reached = np.searchsorted(ordered, breaks, "right")
@@ -74,7 +74,7 @@ class NumberLayout:
         if kind == "category" and not pa.types.is_boolean(column.type):
             raise ValueError(f"holds numbers in the reference and {column.type} in the current data")
         values = groups.ordered(numbers(column))
-        if groups.rows < len(groups) * self.breaks.size // 4:
+        if groups.rows <= len(groups) * self.breaks.size // 4:
             return count_places(self._places(values), groups, self.width + 1)
         return [CellCounts.of(self.width + 1, None, self._count(values[first:last])) for first, last in groups.spans()]
 
@@ -226,7 +226,7 @@ def _fences(ordered: NDArray[np.float64], breaks: NDArray[np.float64]) -> tuple[
         return 0, 0
     low, high = float(ordered[aside]), float(ordered[-1 - aside])
     reach = high - low
-    if not 0 < reach < np.inf:
+    if not 0 < 4 * reach < np.inf:
         return 0, 0
     first = int(np.searchsorted(breaks, low - reach, "left"))
     return max(first, 1), min(int(np.searchsorted(breaks, high + reach, "right")), breaks.size - 1) - 1

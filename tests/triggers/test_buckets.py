@@ -1,7 +1,10 @@
 """Time buckets: the same counts however the rows came, and after a restart."""
 
+import subprocess
+import sys
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -164,6 +167,30 @@ def test_sparse_hours_take_little_memory_and_few_bytes() -> None:
     assert len(buckets.starts) == 100
     assert buckets.nbytes < 5 * 2 * 6000 * 2
     assert sum(len(buckets.to_bytes(start)) for start in buckets.starts) < 100 * (60 * 2 * 3 + 300)
+
+
+FOLD_IN_A_FRESH_PROCESS = """
+import sys
+from datetime import timedelta
+import pyarrow as pa
+from triggers.buckets import TimeBuckets
+from triggers.profile import ReferenceProfile
+table = pa.ipc.open_file(sys.argv[1]).read_all()
+profile = ReferenceProfile.of(table, ["number", "word", "flag"])
+buckets = TimeBuckets(profile, timedelta(days=1))
+buckets.fold(table, "time")
+again = TimeBuckets(ReferenceProfile.from_bytes(profile.to_bytes()), timedelta(days=1))
+again.load(map(buckets.to_bytes, buckets.starts))
+print([name for name in ("pandas", "scipy", "sklearn", "mlflow") if name in sys.modules])
+"""
+
+
+def test_folding_storing_and_loading_import_neither_pandas_nor_scipy(tmp_path: Path) -> None:
+    table = table_of([(hour, 1.0, "a", True) for hour in range(50)])
+    with pa.ipc.new_file(str(tmp_path / "rows.arrow"), table.schema) as file:
+        file.write_table(table)
+    command = [sys.executable, "-c", FOLD_IN_A_FRESH_PROCESS, str(tmp_path / "rows.arrow")]
+    assert subprocess.run(command, capture_output=True, text=True, check=True).stdout == "[]\n"
 
 
 def test_rows_far_in_the_future_stand_in_their_own_bucket_and_in_no_window_until_then() -> None:

@@ -94,6 +94,15 @@ def test_every_row_is_counted_once() -> None:
     assert profile.counts.missing == {"x": 2, "c": 1}
 
 
+def test_no_rows_and_no_columns_are_counted_as_none() -> None:
+    table = pa.table({"x": [1.0, 2.0], "c": ["a", "b"]})
+    profile = ReferenceProfile.of(table, ["x", "c"])
+    window = WindowProfile(profile.layouts)
+    window.add(table.slice(0, 0))
+    assert (window.rows, window.total.sum()) == (0, 0)
+    assert ReferenceProfile.of(table, []).counts.rows == 2
+
+
 def test_a_shift_shows_in_psi_by_tenths_of_the_reference() -> None:
     random = np.random.default_rng(2)
     reference, current = random.normal(0, 1, 20_000), random.normal(0.5, 1, 20_000)
@@ -176,6 +185,22 @@ def test_columns_that_change_wholly_drift_without_dividing_by_zero(reference: ob
         pytest.param(["a", "b"] * 300, pa.array(["a", "b"] * 300).dictionary_encode(), id="dictionaries"),
         pytest.param(
             pa.array([1, 2, 3] * 200, pa.timestamp("us")), pa.array([1, 2, 3] * 200, pa.timestamp("us")), id="times"
+        ),
+        pytest.param(
+            pa.array([1, 2, 3] * 200, pa.timestamp("ms", "UTC")),
+            pa.array([1000, 2000, 3000] * 200, pa.timestamp("us", "UTC")),
+            id="times in two units",
+        ),
+        pytest.param(
+            pa.array([1, 2] * 300, pa.date32()),
+            pa.array([86_400_000, 172_800_000] * 300, pa.timestamp("ms")),
+            id="dates and times",
+        ),
+        pytest.param(
+            pa.array([1, 2] * 300, pa.time32("s")), pa.array([10**9, 2 * 10**9] * 300, pa.time64("ns")), id="hours"
+        ),
+        pytest.param(
+            pa.array([1, 2] * 300, pa.duration("s")), pa.array([1000, 2000] * 300, pa.duration("ms")), id="durations"
         ),
     ],
 )

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from dataclasses import fields
 from enum import Enum
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from pydantic.fields import FieldInfo
 
 from triggers.base import Trigger
 from triggers.catalog import BUILT_IN, parse_trigger, trigger_class
+from triggers.comparison import Comparison
 from triggers.drift import CurrentFile, Reference
 from triggers.metrics import METRICS, Metric
 
@@ -76,6 +78,11 @@ def test_no_setting_is_documented_that_is_not_there(name: str) -> None:
 def test_the_settings_that_all_triggers_share_are_documented(name: str) -> None:
     field = Trigger.model_fields[name]
     assert f"| `{name}` | {default_of(field)} | {field.description} |" in DOCUMENT
+
+
+@pytest.mark.parametrize("figure", [field.name for field in fields(Comparison) if field.name != "name"])
+def test_every_figure_of_a_drift_verdict_is_documented(figure: str) -> None:
+    assert f"`{figure}`" in section("drift")
 
 
 @pytest.mark.parametrize("metric", METRICS.values(), ids=METRICS)
