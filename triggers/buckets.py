@@ -9,20 +9,21 @@ The counts are the same however the rows were batched. Counting a row twice coun
 stores buckets stores with them, in one transaction, which rows they hold.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
 import pyarrow as pa
 
-from triggers.cells import CellCounts, Groups, instants
+from triggers.cells import CellCounts, Counts, Groups, instants
 from triggers.encoding import pack, unpack
 from triggers.profile import ReferenceProfile, WindowProfile, count_columns, slots
 
 _MAGIC = b"retraind-bucket-1\n"
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
+_MOST_SUMS = 8  # windows of so many lengths are asked for in turns
 
 
 @dataclass(frozen=True)
@@ -41,6 +42,14 @@ class _Bucket:
     counts: CellCounts
 
 
+@dataclass(frozen=True)
+class _Sum:
+    """A window's buckets, and the sum of their counts."""
+
+    buckets: Mapping[int, _Bucket]
+    total: Counts
+
+
 class TimeBuckets:
     """Rows counted over a reference's cells, by time. Buckets begin at multiples of `width` since 1970, in UTC."""
 
@@ -53,6 +62,7 @@ class TimeBuckets:
         self._ticks = width // _MICROSECOND
         self._oldest: int | None = None  # the number of the oldest bucket that is kept; None: all are
         self._buckets: dict[int, _Bucket] = {}
+        self._sums: dict[timedelta, _Sum] = {}  # by the window's length, the one asked for last at the end
 
     @property
     def starts(self) -> tuple[datetime, ...]:
@@ -61,7 +71,7 @@ class TimeBuckets:
 
     @property
     def nbytes(self) -> int:
-        """The memory that all counts take, in bytes, without the reference's."""
+        """The memory that the buckets' counts take, in bytes."""
         return sum(bucket.counts.nbytes for bucket in self._buckets.values())
 
     def fold(self, table: pa.Table, timestamp: str, *, threads: int = 1) -> Folded:
@@ -90,14 +100,26 @@ class TimeBuckets:
         return tuple(map(self._start, dropped))
 
     def over(self, start: datetime, end: datetime) -> WindowProfile:
-        """The profile of the whole buckets that begin in [start, end), both aware."""
-        layouts = self.reference.layouts
-        total, rows = np.zeros(slots(layouts), dtype=np.int64), 0
-        for number in self._within(start, end):
-            bucket = self._buckets[number]
-            bucket.counts.add_to(total)
-            rows += bucket.rows
-        return WindowProfile(layouts, total, rows)
+        """The profile of the whole buckets that begin in [start, end), both aware.
+
+        The sum of the last window of the same length is kept, and only what came and went since is
+        added and taken off: a look costs what is new.
+        """
+        wanted = self._within(start, end)
+        held = self._sums.pop(end - start, None) or _Sum({}, np.zeros(slots(self.reference.layouts), dtype=np.int64))
+        gone = [bucket for number, bucket in held.buckets.items() if wanted.get(number) is not bucket]
+        come = [bucket for number, bucket in wanted.items() if held.buckets.get(number) is not bucket]
+        if len(gone) + len(come) > len(wanted):
+            gone, come = [], list(wanted.values())
+            held.total[:] = 0
+        for bucket in gone:
+            bucket.counts.take_from(held.total)
+        for bucket in come:
+            bucket.counts.add_to(held.total)
+        self._sums[end - start] = _Sum(wanted, held.total)
+        while len(self._sums) > _MOST_SUMS:
+            del self._sums[next(iter(self._sums))]
+        return WindowProfile(self.reference.layouts, held.total.copy(), sum(bucket.rows for bucket in wanted.values()))
 
     def to_bytes(self, start: datetime) -> bytes:
         """The bucket that begins at `start`, to be stored. Raises KeyError where it holds no rows."""
@@ -151,9 +173,9 @@ class TimeBuckets:
             more = _Bucket(held.rows + more.rows, held.counts.plus(more.counts))
         self._buckets[number] = more
 
-    def _within(self, start: datetime, end: datetime) -> list[int]:
+    def _within(self, start: datetime, end: datetime) -> dict[int, _Bucket]:
         first, last = (-(-((edge - _EPOCH) // _MICROSECOND) // self._ticks) for edge in (start, end))
-        return [number for number in sorted(self._buckets) if first <= number < last]
+        return {number: bucket for number, bucket in self._buckets.items() if first <= number < last}
 
     def _number(self, instant: datetime) -> int:
         return (instant - _EPOCH) // _MICROSECOND // self._ticks

@@ -71,9 +71,16 @@ class CellCounts:
     def add_to(self, total: Counts) -> None:
         """Adds every count to its cell of `total`."""
         if self.cells is None:
-            np.add(total, self.counts, out=total, casting="unsafe")
+            np.add(total, self.counts, out=total)
         else:
-            total[self.cells] += self.counts.astype(np.int64)
+            total[self.cells] += self.counts
+
+    def take_from(self, total: Counts) -> None:
+        """Takes every count off its cell of `total`."""
+        if self.cells is None:
+            np.subtract(total, self.counts, out=total)
+        else:
+            total[self.cells] -= self.counts
 
     def dense(self) -> Counts:
         """The count of every cell, as an array of its own."""

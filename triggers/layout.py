@@ -74,12 +74,15 @@ class NumberLayout:
         if kind == "category" and not pa.types.is_boolean(column.type):
             raise ValueError(f"holds numbers in the reference and {column.type} in the current data")
         values = groups.ordered(numbers(column))
-        if groups.rows <= len(groups) * self.breaks.size // 4:
+        parts = [values[first:last] for first, last in groups.spans()]
+        for part in parts:
+            part.sort()
+        if groups.rows <= len(groups) * self.breaks.size:
             return count_places(self._places(values), groups, self.width + 1)
-        return [CellCounts.of(self.width + 1, None, self._count(values[first:last])) for first, last in groups.spans()]
+        return [CellCounts.of(self.width + 1, None, self._count(part)) for part in parts]
 
     def _places(self, values: NDArray[np.float64]) -> NDArray[np.int64]:
-        """The slot of each value: few values are looked up in the break points."""
+        """The slot of each value: few values are looked up in the break points, faster if ascending."""
         above = np.searchsorted(self.breaks, values, "left")
         missing = above == self.breaks.size
         above[missing] = 0
@@ -87,18 +90,17 @@ class NumberLayout:
         places[missing] = self.width
         return places
 
-    def _count(self, values: NDArray[np.float64]) -> Counts:
-        """The rows in each slot: many values are sorted, in place, and the break points looked up in them."""
-        values.sort()
-        present = values[: np.searchsorted(values, np.nan)]
+    def _count(self, ordered: NDArray[np.float64]) -> Counts:
+        """The rows in each slot: in many values, ascending, the break points are looked up."""
+        present = ordered[: np.searchsorted(ordered, np.nan)]
         left = np.searchsorted(present, self.breaks, "left")
         right = left.copy()
-        held = values.take(left, mode="clip") == self.breaks
+        held = ordered.take(left, mode="clip") == self.breaks
         right[held] = np.searchsorted(present, self.breaks[held], "right")
         total = np.empty(self.width + 1, dtype=np.int64)
         total[0:-1:2] = right - left
         total[1:-1:2] = left[1:] - right[:-1]
-        total[-1] = values.size - present.size
+        total[-1] = ordered.size - present.size
         return total
 
     def binned(self, cells: Counts) -> Counts:

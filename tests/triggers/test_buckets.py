@@ -90,6 +90,32 @@ def test_buckets_that_are_dropped_stay_dropped_and_their_late_rows_are_told(
 
 
 @settings(max_examples=60, deadline=None)
+@given(st.lists(ROWS, max_size=4), st.lists(st.integers(-30, 30), min_size=4, max_size=4))
+def test_windows_that_slide_between_batches_are_the_sums_of_their_rows(
+    batches: list[list[Row]], ends: list[int]
+) -> None:
+    buckets = TimeBuckets(PROFILE, HOUR)
+    seen: list[Row] = []
+    for batch, end in zip(batches, sorted(ends), strict=False):
+        buckets.fold(table_of(batch), "time")
+        buckets.drop_before(START + (end - 50) * HOUR)
+        seen = [row for row in seen + batch if row[0] is not None and row[0] >= end - 50]
+        for hours in (3, 24, 60):
+            inside = [row for row in seen if row[0] is not None and end - hours <= row[0] < end]
+            for _ in range(2):
+                profile = buckets.over(START + (end - hours) * HOUR, START + end * HOUR)
+                assert same(profile, counted(inside))
+                profile.total += 1  # it is the caller's own
+
+
+def test_so_many_lengths_of_window_are_told_apart() -> None:
+    buckets = TimeBuckets(PROFILE, HOUR)
+    buckets.fold(table_of([(hour, 1.0, "a", None) for hour in range(40)]), "time")
+    for _ in range(2):
+        assert [buckets.over(START, START + hours * HOUR).rows for hours in range(1, 30)] == list(range(1, 30))
+
+
+@settings(max_examples=60, deadline=None)
 @given(ROWS, ROWS)
 def test_a_restart_reads_stored_buckets_and_goes_on(rows: list[Row], more: list[Row]) -> None:
     buckets = TimeBuckets(PROFILE, HOUR)
