@@ -10,7 +10,7 @@ from system import System
 
 pytestmark = pytest.mark.timeout(400)
 GOES_ON_SECONDS = 60.0
-QUIET_SECONDS = 40.0
+QUIET_SECONDS = 15.0
 
 
 @pytest.fixture
