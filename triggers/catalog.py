@@ -21,6 +21,7 @@ BUILT_IN: Mapping[str, str] = {
     "interval": "triggers.interval:IntervalTrigger",
     "volume": "triggers.volume:VolumeTrigger",
     "performance": "triggers.performance:PerformanceTrigger",
+    "estimated_performance": "triggers.estimated_performance:EstimatedPerformanceTrigger",
     "drift": "triggers.drift:DriftTrigger",
     "file": "triggers.file:FileTrigger",
     "all": "triggers.combination:AllTrigger",

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from triggers.base import Trigger
+from triggers.budget import level_per_look
 from triggers.evidence import Evidence, ModelFacts, Request, RowsRequest, TableFileRequest, TrainingRequest, Window
 from triggers.quantities import Duration, Rate
 from triggers.verdict import Outcome, Verdict
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
     from triggers.comparison import Comparison
 
 PREDICTION = "prediction"
-_HIGHEST_LEVEL = 0.05  # however many false alarms are allowed, and however rarely is looked
 
 
 def _in_utc(value: datetime) -> datetime:
@@ -121,7 +121,7 @@ class DriftTrigger(Trigger):
     @property
     def level(self) -> float:
         """The significance level of one look: the false alarms allowed, divided among the looks in their time."""
-        return min(self.false_alarms.count * (self.cadence() / self.false_alarms.per), _HIGHEST_LEVEL)
+        return level_per_look(self.false_alarms, self.cadence())
 
     def requests(self, facts: ModelFacts, state: Mapping[str, Any], now: datetime) -> Mapping[str, Request]:
         columns = self._columns(facts)

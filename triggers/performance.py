@@ -5,16 +5,15 @@ labelled rows that the deployed version predicted since it was deployed, no youn
 delay; what share of the rows has a label is always told.
 """
 
-import difflib
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from pydantic import Field, JsonValue, field_validator, model_validator
+from pydantic import Field, model_validator
 
-from triggers.base import Trigger
+from triggers.bar import BarTrigger
 from triggers.evidence import CountRequest, Counts, Evidence, ModelFacts, Request, RowsRequest, TallyRequest, Window
-from triggers.metrics import METRICS, Metric, Tally, is_macro, positive_label
+from triggers.metrics import Tally, is_macro, positive_label
 from triggers.quantities import Duration
 from triggers.verdict import Outcome, Verdict
 from triggers.wording import age, count, figure, listing, percent, span
@@ -24,55 +23,22 @@ if TYPE_CHECKING:
 
     from triggers.confidence import Estimate
 
-_NAMES: list[JsonValue] = [*sorted(METRICS)]
 # The database can sum these up; the others need each row (r2: its interval, not its value).
 _SUMMED = frozenset({"accuracy", "precision", "recall", "f1", "mae", "rmse", "mape"})
 
 
-class PerformanceTrigger(Trigger):
+class PerformanceTrigger(BarTrigger):
     """Fires on a live metric past its bar."""
 
     wakes_on_rows: ClassVar[bool] = True
 
     type: Literal["performance"] = Field(default="performance", description="Which kind of trigger this is.")
-    metric: str = Field(description="Which metric.", json_schema_extra={"enum": _NAMES})
-    below: float | None = Field(default=None, description="The bar of a metric that falls when a model decays.")
-    above: float | None = Field(default=None, description="The bar of a metric that rises when a model decays.")
     window: Duration | None = Field(default=None, description="Judge the newest so much time.")
     last: int | None = Field(default=None, ge=1, description="Judge the newest so many labelled rows instead.")
     min_labels: int = Field(default=100, ge=2, description="With fewer labelled rows the answer is insufficient.")
     min_coverage: float = Field(
         default=0.0, ge=0, le=1, description="With a smaller share of labelled rows the answer is insufficient."
     )
-    positive: str | int | float | bool | None = Field(
-        default=None,
-        description="The positive class; by default 1 or true, else the larger of two. With more classes precision, "
-        "recall and f1 are averaged over them unless one is named here.",
-    )
-    confidence: float = Field(default=0.95, gt=0.5, lt=1, description="The two-sided confidence of the interval.")
-
-    @field_validator("metric")
-    @classmethod
-    def _is_a_metric(cls, value: str) -> str:
-        if value not in METRICS:
-            near = difflib.get_close_matches(value.lower(), METRICS, n=1)
-            advice = f"did you mean {near[0]}?" if near else f"choose one of {', '.join(sorted(METRICS))}"
-            raise ValueError(f"{value!r} is not a metric; {advice}")
-        return value
-
-    @model_validator(mode="after")
-    def _has_one_bar(self) -> "PerformanceTrigger":
-        known = self._known
-        word, other = ("below", "above") if known.higher_is_better else ("above", "below")
-        if getattr(self, other) is not None or getattr(self, word) is None:
-            moves = "falls" if known.higher_is_better else "rises"
-            raise ValueError(f"{self.metric} {moves} when a model decays; write {word}: BAR and no {other}")
-        if not known.lowest <= self.bar <= known.highest or self.bar == (
-            known.lowest if known.higher_is_better else known.highest
-        ):
-            between = f"between {known.lowest:g} and {known.highest:g}"
-            raise ValueError(f"{word}: {self.bar:g} is out of reach, since {self.metric} lies {between}")
-        return self
 
     @model_validator(mode="after")
     def _has_one_window(self) -> "PerformanceTrigger":
@@ -80,20 +46,7 @@ class PerformanceTrigger(Trigger):
             raise ValueError("write window: DURATION or last: ROWS, one of the two")
         if self.last is not None and self.last < self.min_labels:
             raise ValueError(f"last ({self.last}) is below min_labels ({self.min_labels}), so it would never suffice")
-        if self.positive is not None and self._known.task == "regression":
-            raise ValueError(f"positive has no use for {self.metric}, which compares numbers; leave it out")
         return self
-
-    @property
-    def _known(self) -> Metric:
-        return METRICS[self.metric]
-
-    @property
-    def bar(self) -> float:
-        """`below` or `above`, whichever is given."""
-        bar = self.below if self.below is not None else self.above
-        assert bar is not None  # noqa: S101 the validators saw to it
-        return bar
 
     def cadence(self) -> timedelta:
         if self.look_every is not None:
@@ -126,6 +79,9 @@ class PerformanceTrigger(Trigger):
         rows = found.rows if isinstance(found, Tally) else found.num_rows
         numbers = self._numbers(evidence.facts, counts, rows, now)
         where = self._where(evidence.facts, rows, now)
+        bar = self.bar(evidence.facts)
+        if bar is None:
+            return Verdict(Outcome.INSUFFICIENT, f"{self.no_bar(evidence.facts)}.", numbers)
         lack = self._lack(counts, rows)
         if lack is not None:
             return Verdict(Outcome.INSUFFICIENT, f"There are only {where}; {lack}.", numbers)
@@ -135,24 +91,20 @@ class PerformanceTrigger(Trigger):
             return Verdict(Outcome.ERROR, f"{self.metric} cannot be computed on {where}: {error}.", numbers)
         if estimate is None:
             return Verdict(Outcome.INSUFFICIENT, f"{self.metric} is undefined on {where}: {self._why(found)}.", numbers)
-        return self._judge(estimate, where, evidence.facts, numbers)
+        return self._judge(estimate, bar, where, numbers)
 
-    def _judge(self, estimate: "Estimate", where: str, facts: ModelFacts, numbers: dict[str, Any]) -> Verdict:
-        higher_is_better = self._known.higher_is_better
-        word = "below" if higher_is_better else "above"
-        past = estimate.value < self.bar if higher_is_better else estimate.value > self.bar
-        beyond_doubt = estimate.high < self.bar if higher_is_better else estimate.low > self.bar
+    def _judge(self, estimate: "Estimate", bar: float, where: str, numbers: dict[str, Any]) -> Verdict:
         numbers = {**numbers, "value": estimate.value, "low": estimate.low, "high": estimate.high}
-        stands = f"{word} {self.bar:g}"
-        if not beyond_doubt:
-            stands = f"not beyond doubt {stands}" if past else f"not {stands}"
-        interval = f"{100 * self.confidence:g} % interval {figure(estimate.low)} to {figure(estimate.high)}"
-        sentence = f"{self.metric} was {figure(estimate.value)} ({interval}) on {where}, {stands}"
+        sentence = (
+            f"{self.metric} was {figure(estimate.value)} ({self.interval_told(estimate)}) on {where}, "
+            f"{self.stand(estimate, bar)}"
+        )
         if numbers["gate"] is not None:
             sentence += f" (at its gate it had {figure(numbers['gate'])})"
         if numbers["coverage"] is not None:
             sentence += f"; {percent(numbers['coverage'])} of rows have labels"
-        return Verdict(Outcome.FIRED if beyond_doubt else Outcome.QUIET, f"{sentence}.", numbers)
+        fired = self.is_past(estimate, bar)[1]
+        return Verdict(Outcome.FIRED if fired else Outcome.QUIET, f"{sentence}.", numbers)
 
     def _lack(self, counts: Counts, rows: int) -> str | None:
         """Why the labels do not suffice; None when they do."""
@@ -170,7 +122,7 @@ class PerformanceTrigger(Trigger):
 
         if isinstance(found, Tally):
             self._refuse_strangers(found)
-            return estimate_from_tally(self.metric, found, self.confidence, self.positive)
+            return estimate_from_tally(self.metric, found, self.two_sided, self.positive)
         from triggers.columns import labels_and_numbers
 
         classes = self._known.needs == "scores"
@@ -179,7 +131,7 @@ class PerformanceTrigger(Trigger):
             return None
         if classes and self.metric != "roc_auc" and not ((other >= 0) & (other <= 1)).all():
             raise ValueError(f"the scores reach from {other.min():g} to {other.max():g}, and a probability is 0 to 1")
-        return estimate_from_rows(self.metric, actual, other, self.confidence, self.positive)
+        return estimate_from_rows(self.metric, actual, other, self.two_sided, self.positive)
 
     def _refuse_strangers(self, tally: Tally) -> None:
         """Raises ValueError where predictions and actuals are not of one kind: a probability is no class."""
@@ -225,8 +177,9 @@ class PerformanceTrigger(Trigger):
             "value": None,
             "low": None,
             "high": None,
-            "confidence": self.confidence,
-            "bar": self.bar,
+            "confidence": self.two_sided,
+            "level": self.level,
+            "bar": self.bar(facts),
             "labelled": rows,
             "min_labels": self.min_labels,
             "coverage": counts.labelled / counts.rows if counts.rows else None,

@@ -41,12 +41,12 @@ def disagreements(predictions: Predictions, triggers: Mapping[str, Trigger], tra
         metric = getattr(trigger, "metric", None)
         if isinstance(metric, str) and metric in METRICS:
             yield from _metric_problems((*place, "metric"), metric, task, said_by)
-            if METRICS[metric].needs == "scores" and predictions.columns.score is None:
+            if _needs_scores(trigger, metric) and predictions.columns.score is None:
                 yield (
                     (*place, "metric"),
                     f"{metric} needs the positive class's probability; name its column in predictions.columns.score",
                 )
-        yield from _drift_problems(place, trigger, predictions)
+        yield from _feature_problems(place, trigger, predictions)
     for index, gate in enumerate(training.gates):
         yield from _metric_problems(("training", "gates", index, "metric"), gate.metric, task, said_by)
     yield from _needs_actuals_to_train(predictions, training)
@@ -87,25 +87,36 @@ def _metric_problems(place: Place, metric: str, task: str | None, said_by: str) 
         yield place, f"{metric} is a metric of {METRICS[metric].task}, and {said_by}; write one of {fitting}"
 
 
+def _needs_scores(trigger: Trigger, metric: str) -> bool:
+    """Estimates of every classification metric come from scores."""
+    known = METRICS[metric]
+    return known.needs == "scores" or (trigger.type == "estimated_performance" and known.task == "classification")
+
+
 def _without_actuals(place: Place, trigger: Trigger, predictions: Predictions) -> Problems:
     if predictions.columns.actual is not None:
         return
     mend = "name their column in predictions.columns.actual, or take the trigger out"
     if trigger.type == "performance":
         yield place, f"a performance trigger compares with actuals, and predictions.columns.actual is null; {mend}"
+    elif trigger.type == "estimated_performance":
+        yield (
+            place,
+            f"an estimated_performance trigger learns from actuals, and predictions.columns.actual is null; {mend}",
+        )
     elif trigger.type == "volume" and getattr(trigger, "labelled", False):
         yield (*place, "labelled"), f"labelled rows need actuals, and predictions.columns.actual is null; {mend}"
 
 
-def _drift_problems(place: Place, trigger: Trigger, predictions: Predictions) -> Problems:
+def _feature_problems(place: Place, trigger: Trigger, predictions: Predictions) -> Problems:
     """Features that the store does not have; a file may bring columns of its own."""
-    if trigger.type != "drift" or getattr(trigger, "current", None) is not None:
+    if trigger.type not in {"drift", "estimated_performance"} or getattr(trigger, "current", None) is not None:
         return
     known, asked = predictions.columns.feature_names, getattr(trigger, "features", None)
     for index, feature in enumerate(asked or ()):
         if feature not in known:
             yield (*place, "features", index), _no_such_feature(feature, known)
-    if not (asked or known or getattr(trigger, "prediction", True)):
+    if trigger.type == "drift" and not (asked or known or getattr(trigger, "prediction", True)):
         yield (
             place,
             "there is nothing to compare; list features in predictions.columns.features, or write prediction: true",

@@ -141,10 +141,10 @@ MODEL = [
     ("triggers: {weekly: cron}", "triggers.weekly",
      "'cron' is not a trigger; write a mapping, as {type: interval, every: 7d}"),
     ("triggers: {weekly: {schedule: x}}", "triggers.weekly", "a trigger needs a type; "
-     "choose one of cron, interval, volume, performance, drift, file, all, any"),
+     "choose one of cron, interval, volume, performance, estimated_performance, drift, file, all, any"),
     ("triggers: {weekly: {type: dritf}}", "triggers.weekly.type",
      "'dritf' is not a type of trigger; did you mean 'drift'? "
-     "Otherwise choose one of cron, interval, volume, performance, drift, file, all, any"),
+     "Otherwise choose one of cron, interval, volume, performance, estimated_performance, drift, file, all, any"),
     ("triggers: {'a/b': {type: interval, every: 7d}}", "triggers.a/b", "'a/b' is no name; "
      "use letters, digits, _ . and - (at most 100, neither . nor - first), as delays-2024"),
     ("triggers: {stale: {type: interval}}", "triggers.stale.every", "this key is missing; add it "
@@ -159,6 +159,11 @@ MODEL = [
      "triggers.decay.positive", "a list stands where a text belongs; write one"),
     ("triggers: {decay: {type: performance, metric: roc_auc, below: 0.5, window: 7d}}", "triggers.decay.metric",
      "roc_auc needs the positive class's probability; name its column in predictions.columns.score"),
+    ("triggers: {ahead: {type: estimated_performance, metric: accuracy, below: 0.5}}", "triggers.ahead.metric",
+     "accuracy needs the positive class's probability; name its column in predictions.columns.score"),
+    ("triggers: {ahead: {type: estimated_performance, metric: mae, above: 5, features: [agee]}}",
+     "triggers.ahead.features[0]",
+     "the predictions store has no feature 'agee' (did you mean 'age'?); write some of age, fare"),
     ("triggers: {both: {type: all, of: [stale, wekly]}, stale: {type: interval, every: 1d}, "
      "weekly: {type: cron, schedule: '@weekly'}}", "triggers.both.of[1]",
      "the model has no trigger 'wekly' (did you mean 'weekly'?); write some of stale, weekly"),
@@ -290,6 +295,7 @@ models:
     predictions: {url: sqlite:///m.db, columns: {actual: null}}
     triggers:
       decay: {type: performance, metric: accuracy, below: 0.8, window: 7d}
+      ahead: {type: estimated_performance, metric: mae, above: 3}
       volume: {type: volume, rows: 10, labelled: true}
       plain: {type: volume, rows: 10}
     training:
@@ -299,9 +305,11 @@ models:
     assert refused(tmp_path, text) == [
         "FILE:5: models.delays.triggers.decay: "
         f"a performance trigger compares with actuals, and predictions.columns.actual is null; {mend}",
-        "FILE:6: models.delays.triggers.volume.labelled: "
+        "FILE:6: models.delays.triggers.ahead: "
+        f"an estimated_performance trigger learns from actuals, and predictions.columns.actual is null; {mend}",
+        "FILE:7: models.delays.triggers.volume.labelled: "
         f"labelled rows need actuals, and predictions.columns.actual is null; {mend}",
-        "FILE:8: models.delays.training.data.source: training on the predictions store needs actuals, "
+        "FILE:9: models.delays.training.data.source: training on the predictions store needs actuals, "
         "and predictions.columns.actual is null; name their column there, "
         "or train on {csv: PATH}, {parquet: PATH} or {sql: QUERY}",
     ]

@@ -27,7 +27,10 @@ def test_every_built_in_type_is_a_trigger_with_its_name_as_a_literal(name: str) 
     [
         ({"type": "crom", "schedule": "@daily"}, "'crom' is not a type of trigger; did you mean 'cron'?"),
         ({"type": "Performance"}, "did you mean 'performance'?"),
-        ({"type": "xyzzy"}, "choose one of cron, interval, volume, performance, drift, file, all, any"),
+        (
+            {"type": "xyzzy"},
+            "choose one of cron, interval, volume, performance, estimated_performance, drift, file, all, any",
+        ),
         ({"schedule": "@daily"}, "a trigger needs a type; choose one of cron"),
         ("weekly", "'weekly' is not a trigger; write a mapping, as {type: interval, every: 7d}"),
         (None, "None is not a trigger"),

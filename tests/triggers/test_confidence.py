@@ -7,7 +7,7 @@ import pytest
 from scipy import stats
 from test_metrics import error_sums
 
-from triggers.confidence import Estimate, estimate_from_rows, estimate_from_tally, wilson
+from triggers.confidence import Estimate, estimate_from_rows, estimate_from_tally, exact
 from triggers.metrics import ErrorSums, Tally, metric_value, tally_of_labels
 
 
@@ -30,18 +30,18 @@ def agrees(found: Estimate | None, low: float, high: float) -> bool:
 
 @pytest.mark.parametrize(("hits", "trials"), [(0, 10), (1, 10), (812, 1000), (10, 10)])
 @pytest.mark.parametrize("confidence", [0.9, 0.95, 0.99])
-def test_a_proportions_interval_is_wilsons(hits: int, trials: int, confidence: float) -> None:
-    expected = stats.binomtest(hits, trials).proportion_ci(confidence, method="wilson")
-    found = wilson(hits, trials, confidence)
+def test_a_proportions_interval_is_the_exact_one(hits: int, trials: int, confidence: float) -> None:
+    expected = stats.binomtest(hits, trials).proportion_ci(confidence, method="exact")
+    found = exact(hits, trials, confidence)
     assert (found.low, found.high) == pytest.approx((expected.low, expected.high))
 
 
 def test_precision_and_recall_rest_on_the_rows_that_they_speak_of() -> None:
     tally = Tally(classes={("1", "1"): 40, ("1", "0"): 10, ("0", "1"): 60, ("0", "0"): 890})
-    assert estimate_from_tally("accuracy", tally, 0.95) == wilson(930, 1000, 0.95)
-    assert estimate_from_tally("precision", tally, 0.95) == wilson(40, 50, 0.95)
-    assert estimate_from_tally("recall", tally, 0.95) == wilson(40, 100, 0.95)
-    assert estimate_from_tally("precision", tally, 0.95, positive=0) == wilson(890, 950, 0.95)
+    assert estimate_from_tally("accuracy", tally, 0.95) == exact(930, 1000, 0.95)
+    assert estimate_from_tally("precision", tally, 0.95) == exact(40, 50, 0.95)
+    assert estimate_from_tally("recall", tally, 0.95) == exact(40, 100, 0.95)
+    assert estimate_from_tally("precision", tally, 0.95, positive=0) == exact(890, 950, 0.95)
 
 
 @pytest.mark.parametrize("name", ["precision", "recall", "f1"])
@@ -83,7 +83,7 @@ def test_an_interval_holds_the_true_value_as_often_as_it_says() -> None:
     random, held = np.random.default_rng(8), 0
     for _ in range(500):
         hits = int((random.random(200) < 0.9).sum())
-        estimate = wilson(hits, 200, 0.95)
+        estimate = exact(hits, 200, 0.95)
         held += estimate.low <= 0.9 <= estimate.high
     assert 460 <= held <= 490
 

@@ -36,7 +36,7 @@ def test_it_fires_with_the_figures_that_an_engineer_needs() -> None:
     verdict = judge(accuracy(), right_and_wrong(1553, 359), rows=1992)
     assert verdict.fired
     assert verdict.sentence == (
-        "accuracy was 0.812 (95 % interval 0.794 to 0.829) on 1,912 labelled rows of the last 7d, below 0.85; "
+        "accuracy was 0.812 (97.8 % interval 0.791 to 0.832) on 1,912 labelled rows of the last 7d, below 0.85; "
         "96 % of rows have labels."
     )
     assert verdict.numbers["value"] == pytest.approx(1553 / 1912)
@@ -44,9 +44,11 @@ def test_it_fires_with_the_figures_that_an_engineer_needs() -> None:
 
 
 def test_it_fires_when_the_whole_interval_is_below_the_bar_and_not_when_the_point_alone_is() -> None:
-    outcomes = {right: judge(accuracy(), right_and_wrong(right, 1000 - right)) for right in range(800, 881)}
+    outcomes = {
+        right: judge(accuracy(confidence=0.95), right_and_wrong(right, 1000 - right)) for right in range(800, 881)
+    }
     fired = [right for right, verdict in outcomes.items() if verdict.fired]
-    # Wilson's upper bound of 826 in 1,000 is 0.8482, of 827 it is 0.8491, of 828 it is 0.8501.
+    # The exact upper bound of 826 in 1,000 is 0.8490, of 827 it is 0.8500, of 828 it is 0.8509.
     assert fired == list(range(800, 828))
     assert "not beyond doubt below 0.85" in outcomes[840].sentence
     assert ", not below 0.85;" in outcomes[860].sentence
@@ -122,7 +124,7 @@ def test_rows_from_before_the_deployment_are_not_judged() -> None:
 
 
 def test_the_newest_rows_are_told_as_such_and_the_gates_figure_beside_them() -> None:
-    trigger = PerformanceTrigger(metric="accuracy", below=0.85, last=1000)
+    trigger = PerformanceTrigger(metric="accuracy", below=0.85, last=1000, confidence=0.95)
     told = judge(trigger, right_and_wrong(500, 500), rows=5000, gate_metrics={"accuracy": 0.91}).sentence
     assert told.startswith("accuracy was 0.500 (95 % interval 0.469 to 0.531) on the newest 1,000 labelled rows, below")
     assert told.endswith("below 0.85 (at its gate it had 0.910); 20 % of rows have labels.")

@@ -11,7 +11,7 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
-from samples import NOW, evidence, facts, features_table, predictions_table
+from samples import NOW, evidence, facts, features_table, predictions_table, scored_table
 
 from triggers.base import Trigger
 from triggers.catalog import BUILT_IN, parse_trigger
@@ -40,6 +40,7 @@ INTERVAL = {"type": "interval", "every": "7d"}
 VOLUME = {"type": "volume", "rows": 100}
 DECAY = {"type": "performance", "metric": "accuracy", "below": 0.8, "window": "7d"}
 RANKING = {"type": "performance", "metric": "roc_auc", "below": 0.8, "window": "7d"}
+ESTIMATE = {"type": "estimated_performance", "metric": "accuracy", "below": 0.5, "window": "7d"}
 DRIFT = {"type": "drift", "window": "7d"}
 FILE = {"type": "file", "path": "data/*.csv"}
 KNOWN = {"path": "data/*.csv", "root": "/d", "files": {}, "changed_since": None, "firings": 0}
@@ -52,6 +53,9 @@ PREDICTIONS = {"prediction_reference": predictions_table(600, 1), "prediction_cu
 NO_PREDICTIONS = {name: table.slice(0, 0) for name, table in PREDICTIONS.items()}
 REFERENCE = features_table(2000, 1)
 NO_ROWS = features_table(0, 1)
+
+ESTIMATED = {"past": scored_table(2000, 1), "window": scored_table(2000, 2, labelled=False)}
+TEXT_SCORES = {name: table.set_column(1, "score", [["a"] * 2000]) for name, table in ESTIMATED.items()}
 
 CASES = {
     "cron first look": Case(CRON, {}, QUIET),
@@ -81,6 +85,12 @@ CASES = {
     "performance of text": Case(
         RANKING, {"counts": Counts(9, 9), "labels": pa.table({"score": ["a"] * 200, "actual": [1, 0] * 100})}, ERROR
     ),
+    "estimated performance": Case(ESTIMATE, ESTIMATED, QUIET),
+    "estimated performance low": Case({**ESTIMATE, "below": 0.99}, ESTIMATED, FIRED),
+    "estimated performance of few rows": Case(
+        ESTIMATE, {name: table.slice(0, 9) for name, table in ESTIMATED.items()}, INSUFFICIENT
+    ),
+    "estimated performance of text": Case(ESTIMATE, TEXT_SCORES, ERROR),
     "drift": Case(DRIFT, {"reference": REFERENCE, "current": features_table(600, 2, 1), **PREDICTIONS}, FIRED),
     "no drift": Case(DRIFT, {"reference": REFERENCE, "current": features_table(600, 2), **PREDICTIONS}, QUIET),
     "drift without a reference": Case(DRIFT, {"reference": None, "current": REFERENCE, **PREDICTIONS}, INSUFFICIENT),
@@ -180,7 +190,12 @@ def test_unknown_settings_are_refused(case: Case) -> None:
 
 def test_which_news_bring_a_look_forward_is_known() -> None:
     triggers: dict[str, Trigger] = {case.settings["type"]: parse_trigger(case.settings) for case in CASES.values()}
-    assert {name for name, trigger in triggers.items() if trigger.wakes_on_rows} == {"volume", "performance", "drift"}
+    assert {name for name, trigger in triggers.items() if trigger.wakes_on_rows} == {
+        "volume",
+        "performance",
+        "estimated_performance",
+        "drift",
+    }
     assert {name for name, trigger in triggers.items() if trigger.wakes_on_files} == {"file"}
 
 
