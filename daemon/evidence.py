@@ -13,6 +13,7 @@ from retraind.ledger import Ledger, looks, models
 from retraind.store import PredictionsStore, open_store
 from retraind.tables import read_table
 from triggers.evidence import (
+    ArrivalRequest,
     CountRequest,
     FilesRequest,
     Manifest,
@@ -62,7 +63,7 @@ class EvidenceReader:
         return self._cache[request]
 
     def _read(self, request: Request) -> Any:
-        if isinstance(request, (CountRequest, TallyRequest, RowsRequest)):
+        if isinstance(request, (CountRequest, TallyRequest, ArrivalRequest, RowsRequest)):
             return self._from_store(request)
         if isinstance(request, TableFileRequest):
             return read_table(request.path, request.columns)
@@ -72,11 +73,13 @@ class EvidenceReader:
             return self._training(request)
         return self._members(request)
 
-    def _from_store(self, request: CountRequest | TallyRequest | RowsRequest) -> Any:
+    def _from_store(self, request: CountRequest | TallyRequest | ArrivalRequest | RowsRequest) -> Any:
         if isinstance(request, CountRequest):
             return self.store.counts(request.window)
         if isinstance(request, TallyRequest):
             return self.store.tally(request)
+        if isinstance(request, ArrivalRequest):
+            return self.store.arrivals(request)
         return self.store.rows(request)
 
     def _scan(self, request: FilesRequest) -> Manifest:

@@ -118,8 +118,8 @@ class BarTrigger(Trigger):
             return f"No version has been deployed yet, so there is no gate figure of {self.metric} to be worse than"
         word = "below" if self._known.higher_is_better else "above"
         return (
-            f"Version {facts.version} has no figure of {self.metric} from its gate to be worse than; "
-            f"add {self.metric} to training.gates, or write {word}: BAR"
+            f"Version {facts.version} has no figure of {self.metric} from its gates to be worse than; "
+            f"write {word}: BAR, or retrain to have one measured"
         )
 
     def is_past(self, estimate: "Estimate", bar: float) -> tuple[bool, bool]:

@@ -97,6 +97,13 @@ def text_array(texts: Sequence[str]) -> pa.Array:
     return pa.StringArray.from_buffers(len(encoded), pa.py_buffer(ends), pa.py_buffer(b"".join(encoded)))
 
 
+def chosen(table: pa.Table, rows: NDArray[np.bool_]) -> pa.Table:
+    """The rows of the table that are True in `rows`."""
+    # pa.array would import pandas, which a daemon does without.
+    bits = pa.py_buffer(np.packbits(rows, bitorder="little"))
+    return table.filter(pa.Array.from_buffers(pa.bool_(), rows.size, [None, bits]))
+
+
 def labels_and_numbers(table: pa.Table, column: str, *, classes: bool) -> tuple[NDArray[Any], NDArray[np.float64]]:
     """The actuals (labels if `classes`, else floats) and `column` as floats, of rows that have both.
 

@@ -7,7 +7,7 @@ function, averaged. All of them take rows as independent; rows that come in clum
 narrow.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import exp, inf, isfinite, log, sqrt
 from statistics import NormalDist
@@ -28,6 +28,7 @@ from triggers.metrics import (
     positives,
     tally_value,
 )
+from triggers.ranking import rank
 
 if TYPE_CHECKING:
     import numpy as np
@@ -43,24 +44,62 @@ class Estimate:
     high: float
 
 
-def estimate_from_tally(name: str, tally: Tally, confidence: float, positive: object = None) -> Estimate | None:
+def estimate_from_tally(
+    name: str,
+    tally: Tally,
+    confidence: float,
+    positive: object = None,
+    weights: Mapping[str, float] | None = None,
+) -> Estimate | None:
     """The metric `name` with its two-sided interval, from class counts or error sums; None where it is undefined.
 
-    Raises ValueError for a metric that needs scores, and for r2, whose interval sums cannot give to
-    any accuracy: use `estimate_from_rows`.
+    `weights` says for how many rows one of each predicted class stands; None: all for one. Errors have
+    no classes to be weighted by. Raises ValueError for a metric that needs scores, and for r2, whose
+    interval sums cannot give to any accuracy: use `estimate_from_rows`.
     """
     value = tally_value(name, tally, positive)
     if value is None:
         return None
     if METRICS[name].needs == "errors":
         return _from_sums(name, value, tally.errors, confidence)
+    stand_for = dict.fromkeys(tally.labels, 1.0) | dict(weights or {})
     counts = class_counts(tally)
-    if name == "accuracy":
-        return exact(sum(each.hits for each in counts.values()), tally.rows, confidence)
-    if is_macro(tally, positive):
-        return _around(name, value, deviations(confidence) * sqrt(_macro_variance(name, tally, counts)))
-    label = positive_label(counts, positive)
-    return _of_class(name, counts[label], confidence) if label in counts else None
+    if is_macro(tally, positive) and name != "accuracy":
+        shares = [_of_class(name, tally, label, stand_for, confidence) for label in counts]
+        value = sum(each.value for each in shares if each is not None) / len(counts)
+        inflation = tally.rows / _effective([(rows, stand_for[pair[0]]) for pair, rows in tally.classes.items()])
+        return _around(name, value, deviations(confidence) * sqrt(inflation * _macro_variance(name, tally, counts)))
+    label = None if name == "accuracy" else positive_label(counts, positive)
+    return _of_class(name, tally, label, stand_for, confidence)
+
+
+def _of_class(
+    name: str, tally: Tally, label: str | None, stand_for: Mapping[str, float], confidence: float
+) -> Estimate | None:
+    """A proportion: hits among the rows that the metric speaks of. F1 is a function of one, the Jaccard index.
+
+    Weighted rows count for as many as would tell as much without weights (Kish 1965).
+    """
+    based: list[tuple[int, float]] = []
+    hits = total = 0.0
+    for (prediction, actual), rows in tally.classes.items():
+        said, true = label in {None, prediction}, label in {None, actual}
+        if {"precision": said, "recall": true}.get(name, said or true):
+            based.append((rows, stand_for[prediction]))
+            total += rows * stand_for[prediction]
+            hits += rows * stand_for[prediction] * (prediction == actual)
+    if not total:
+        return None
+    trials = _effective(based)
+    found = exact(hits / total * trials, trials, confidence)
+    if name != "f1":
+        return found
+    return Estimate(*(2 * share / (1 + share) for share in (found.value, found.low, found.high)))
+
+
+def _effective(based: Sequence[tuple[int, float]]) -> float:
+    """The number of equally weighted rows that tell as much as these rows with these weights."""
+    return sum(rows * weight for rows, weight in based) ** 2 / sum(rows * weight**2 for rows, weight in based)
 
 
 def exact(hits: float, trials: float, confidence: float) -> Estimate:
@@ -77,16 +116,6 @@ def exact(hits: float, trials: float, confidence: float) -> Estimate:
     low = float(betaincinv(hits, misses + 1, tail)) if hits > 0 else 0.0
     high = float(betaincinv(hits + 1, misses, 1 - tail)) if misses > 0 else 1.0
     return Estimate(hits / trials, low, high)
-
-
-def _of_class(name: str, counts: ClassCounts, confidence: float) -> Estimate:
-    if name == "precision":
-        return exact(counts.hits, counts.predicted, confidence)
-    if name == "recall":
-        return exact(counts.hits, counts.actual, confidence)
-    jaccard = exact(counts.hits, counts.predicted + counts.actual - counts.hits, confidence)
-    value, low, high = (2 * share / (1 + share) for share in (jaccard.value, jaccard.low, jaccard.high))
-    return Estimate(value, low, high)
 
 
 def _macro_variance(name: str, tally: Tally, counts: Mapping[str, ClassCounts]) -> float:
@@ -136,13 +165,20 @@ def _standard_error(squares: float, mean: float, count: int) -> float:
 
 
 def estimate_from_rows(
-    name: str, actual: "NDArray[Any]", other: "NDArray[np.float64]", confidence: float, positive: object = None
+    name: str,
+    actual: "NDArray[Any]",
+    other: "NDArray[np.float64]",
+    confidence: float,
+    positive: object = None,
+    weights: "NDArray[np.float64] | None" = None,
 ) -> Estimate | None:
     """The metric `name` (roc_auc, log_loss, brier or r2) with its two-sided interval; None where it is undefined.
 
-    `other` holds scores, or predictions for r2; nothing is missing. Raises ValueError for more than
-    two classes.
+    `other` holds scores, or predictions for r2; nothing is missing. `weights` says for how many rows
+    each stands; None: all for one. r2 is not weighted. Raises ValueError for more than two classes.
     """
+    import numpy as np
+
     value = metric_value(name, actual, prediction=other, score=other, positive=positive)
     if value is None:
         return None
@@ -151,19 +187,37 @@ def estimate_from_rows(
     hits = positives(name, actual, positive)
     assert hits is not None  # noqa: S101 metric_value would have been None
     if name == "roc_auc":
-        return _of_ranks(value, hits, other, confidence)
-    losses = log_losses(hits, other) if name == "log_loss" else (other - hits) ** 2
-    return _around(name, value, deviations(confidence) * sqrt(_mean_variance(losses)))
+        return _of_ranks(value, hits, other, confidence, weights)
+    losses = log_losses(hits, other) if name == "log_loss" else np.square(other - hits)
+    if weights is None:
+        return _around(name, value, deviations(confidence) * sqrt(_mean_variance(losses)))
+    value = float(np.average(losses, weights=weights))
+    variance = float(np.square(weights * (losses - value)).sum() / weights.sum() ** 2)
+    return _around(name, value, deviations(confidence) * sqrt(variance))
 
 
-def _of_ranks(value: float, hits: "NDArray[np.bool_]", score: "NDArray[np.float64]", confidence: float) -> Estimate:
+def _of_ranks(
+    value: float,
+    hits: "NDArray[np.bool_]",
+    score: "NDArray[np.float64]",
+    confidence: float,
+    weights: "NDArray[np.float64] | None",
+) -> Estimate:
     """ROC AUC. Where every pair is ranked alike the variance is zero and says nothing: then the rarer class's rows
     count as so many trials that all went one way."""
+    import numpy as np
+
+    if not 0 < value < 1:
+        rarer = int(min(hits.sum(), (~hits).sum()))
+        return exact(value * rarer, rarer, confidence)
     variance = sum(_mean_variance(part) for part in placements(hits, score))
-    if variance > 0 and 0 < value < 1:
-        return bounded(value, deviations(confidence) * sqrt(variance), METRICS["roc_auc"])
-    rarer = int(min(hits.sum(), (~hits).sum()))
-    return exact(value * rarer, rarer, confidence)
+    if weights is not None:
+        ranked = rank(score, weights * hits, weights * ~hits)
+        assert ranked is not None  # noqa: S101 metric_value would have been None
+        value, if_positive, if_negative = ranked
+        influence = weights * np.where(hits, if_positive, if_negative)
+        variance = float(np.square(influence).sum() / weights.sum() ** 2)
+    return bounded(value, deviations(confidence) * sqrt(variance), METRICS["roc_auc"])
 
 
 def _r2_variance(actual: "NDArray[np.float64]", prediction: "NDArray[np.float64]") -> float:

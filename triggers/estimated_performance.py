@@ -164,13 +164,14 @@ class EstimatedPerformanceTrigger(BarTrigger):
 
     def _parted(self, window: "pa.Table", facts: ModelFacts, now: datetime) -> "tuple[pa.Table, pa.Table]":
         """The window's rows without labels, and those old enough for labels that have one."""
-        import pyarrow as pa
+        import numpy as np
         import pyarrow.compute as pc
 
-        known = pc.is_valid(window.column("actual"))
-        until = pa.scalar(self._settled_until(facts, now), pa.timestamp("us", "UTC"))
-        settled = pc.and_(known, pc.less(window.column("timestamp"), until))
-        return window.filter(pc.invert(known)), window.filter(settled)
+        from triggers.columns import chosen, numbers
+
+        known = np.array(pc.is_valid(window.column("actual")).to_pylist(), dtype=bool)
+        until = self._settled_until(facts, now).timestamp() * 1e6
+        return chosen(window, ~known), chosen(window, known & (numbers(window.column("timestamp")) < until))
 
     def _estimation(self, facts: ModelFacts, past: "pa.Table", judged: "pa.Table", settled: "pa.Table") -> "Estimation":
         if self._known.task == "regression":

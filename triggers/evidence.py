@@ -8,8 +8,10 @@ trigger then judges the answers. Third-party triggers use the same requests.
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import pairwise
 from typing import Any, Literal
 
+from triggers.metrics import Tally
 from triggers.verdict import Outcome
 
 
@@ -62,6 +64,37 @@ class TallyRequest:
     kind: Literal["classes", "errors"]
     last: int | None = None
     version: str | None = None
+
+
+@dataclass(frozen=True)
+class ArrivalRequest:
+    """How labels have come in: the window in `parts` of equal length, computed in the database.
+
+    Answer: `tuple[Arrival, ...]`, oldest first. The window has both ends; `kind` and `version` as in
+    TallyRequest.
+    """
+
+    window: Window
+    parts: int
+    kind: Literal["classes", "errors"]
+    version: str | None = None
+
+    def windows(self) -> tuple[Window, ...]:
+        """The parts, oldest first. Raises ValueError for a window that is open on a side."""
+        start, end = self.window.start, self.window.end
+        if start is None or end is None:
+            raise ValueError("an open window has no parts")
+        edges = [start + (end - start) * part / self.parts for part in range(self.parts)] + [end]
+        return tuple(Window(*pair) for pair in pairwise(edges))
+
+
+@dataclass(frozen=True)
+class Arrival:
+    """One part: the sums over rows that have a label, and how many rows with a prediction have none, by predicted class
+    (of errors, which have no classes, all under an empty name)."""
+
+    tally: Tally
+    unlabelled: Mapping[str, int]
 
 
 @dataclass(frozen=True)
@@ -137,7 +170,16 @@ class Member:
     fired_at: datetime | None
 
 
-Request = CountRequest | TallyRequest | RowsRequest | TrainingRequest | TableFileRequest | FilesRequest | MembersRequest
+Request = (
+    CountRequest
+    | TallyRequest
+    | ArrivalRequest
+    | RowsRequest
+    | TrainingRequest
+    | TableFileRequest
+    | FilesRequest
+    | MembersRequest
+)
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from triggers.confidence import Estimate, bounded, deviations
 from triggers.metrics import METRICS, log_losses
+from triggers.ranking import rank
 
 if TYPE_CHECKING:
     import numpy as np
@@ -61,7 +62,7 @@ def _expected(name: str, rows: Scored, chance: "Floats") -> "tuple[float, Floats
     import numpy as np
 
     if name == "roc_auc":
-        return _expected_roc_auc(rows.score, chance)
+        return rank(rows.score, chance, 1 - chance, with_itself=float((chance * (1 - chance)).sum()))
     if name in {"log_loss", "brier"}:
         losses = [_losses(name, rows.score, np.full(rows.score.size, truth)) for truth in (True, False)]
         value = float((chance * losses[0] + (1 - chance) * losses[1]).mean())
@@ -84,25 +85,6 @@ def _losses(name: str, score: "Floats", truth: "NDArray[np.bool_]") -> "Floats":
     import numpy as np
 
     return log_losses(truth, score) if name == "log_loss" else np.square(score - truth)
-
-
-def _expected_roc_auc(score: "Floats", chance: "Floats") -> "tuple[float, Floats, Floats] | None":
-    import numpy as np
-
-    distinct, place = np.unique(score, return_inverse=True)
-    positive, negative = (np.bincount(place, weights, distinct.size) for weights in (chance, 1 - chance))
-    positives, negatives = positive.sum(), negative.sum()
-    if positives <= 0 or negatives <= 0:
-        return None
-    outranked = ((np.cumsum(negative) - negative / 2) / negatives)[place]  # the share of negatives that a row outranks
-    outranking = (1 - (np.cumsum(positive) - positive / 2) / positives)[place]
-    with_itself = float((chance * (1 - chance)).sum())  # no row is a pair with itself
-    pairs = positives * negatives - with_itself
-    if pairs <= 0:
-        return None
-    value = (float(chance @ outranked) * negatives - with_itself / 2) / pairs
-    size = score.size
-    return value, (outranked - value) * size / positives, (outranking - value) * size / negatives
 
 
 def _variance_of_calibration(name: str, rows: Scored, calibration: "Calibration") -> float:

@@ -196,6 +196,17 @@ class Tally:
         return {label for pair in self.classes for label in pair}
 
 
+def join(tallies: Iterable[Tally]) -> Tally:
+    """The tally of all their rows."""
+    classes: Counter[tuple[str, str]] = Counter()
+    errors = ErrorSums()
+    for tally in tallies:
+        classes.update(tally.classes)
+        sums = ((getattr(each, name) for each in (errors, tally.errors)) for name in ErrorSums.__dataclass_fields__)
+        errors = ErrorSums(*map(sum, sums))
+    return Tally(dict(classes), errors)
+
+
 @dataclass(frozen=True)
 class ClassCounts:
     """One class against the rest."""

@@ -2,7 +2,8 @@
 
 Beyond doubt: the whole confidence interval lies past the bar, not the point alone. Judged are
 labelled rows that the deployed version predicted since it was deployed, no younger than the label
-delay; what share of the rows has a label is always told.
+delay. What share of the rows has a label is always told, and what that share may hide is allowed
+for (`triggers.arrival`).
 """
 
 from collections.abc import Mapping
@@ -11,8 +12,19 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
+from triggers.arrival import PARTS, Arrived, arrived_rows, arrived_sums, in_favour
 from triggers.bar import BarTrigger
-from triggers.evidence import CountRequest, Counts, Evidence, ModelFacts, Request, RowsRequest, TallyRequest, Window
+from triggers.evidence import (
+    ArrivalRequest,
+    CountRequest,
+    Counts,
+    Evidence,
+    ModelFacts,
+    Request,
+    RowsRequest,
+    TallyRequest,
+    Window,
+)
 from triggers.metrics import Tally, is_macro, positive_label
 from triggers.quantities import Duration
 from triggers.verdict import Outcome, Verdict
@@ -56,15 +68,26 @@ class PerformanceTrigger(BarTrigger):
         return min(max(self.window / 7, timedelta(seconds=1)), timedelta(days=1))
 
     def requests(self, facts: ModelFacts, state: Mapping[str, Any], now: datetime) -> Mapping[str, Request]:
-        window, kind = self._span(facts, now), self._known.needs
-        labels: Request
-        if self.metric in _SUMMED:
-            summed: Literal["classes", "errors"] = "errors" if kind == "errors" else "classes"
-            labels = TallyRequest(window, summed, self.last, facts.version)
+        window = self._span(facts, now)
+        asked: dict[str, Request] = {"counts": CountRequest(window)}
+        if window.start is not None and window.end is not None and self.last is None:
+            asked["before"] = CountRequest(Window(window.start - (window.end - window.start), window.start))
+        if self.metric not in _SUMMED:
+            columns = (self._column, "actual") if self.last is not None else ("timestamp", self._column, "actual")
+            labelled = self.last is not None
+            asked["labels"] = RowsRequest(window, columns, labelled=labelled, last=self.last, version=facts.version)
+            return asked
+        kind: Literal["classes", "errors"] = "errors" if self._known.needs == "errors" else "classes"
+        if self.last is not None:
+            asked["labels"] = TallyRequest(window, kind, self.last, facts.version)
         else:
-            column = "score" if kind == "scores" else "prediction"
-            labels = RowsRequest(window, (column, "actual"), labelled=True, last=self.last, version=facts.version)
-        return {"counts": CountRequest(window), "labels": labels}
+            asked["labels"] = ArrivalRequest(window, PARTS, kind, facts.version)
+        return asked
+
+    @property
+    def _column(self) -> str:
+        """What rows are judged by, where sums do not do."""
+        return "score" if self._known.needs == "scores" else "prediction"
 
     def _span(self, facts: ModelFacts, now: datetime) -> Window:
         """The time judged: old enough to have labels, and no older than the deployed version's deployment."""
@@ -75,25 +98,42 @@ class PerformanceTrigger(BarTrigger):
 
     def evaluate(self, evidence: Evidence, now: datetime) -> Verdict:
         counts: Counts = evidence.answers["counts"]
-        found = evidence.answers["labels"]
-        rows = found.rows if isinstance(found, Tally) else found.num_rows
-        numbers = self._numbers(evidence.facts, counts, rows, now)
-        where = self._where(evidence.facts, rows, now)
-        bar = self.bar(evidence.facts)
+        bar, facts = self.bar(evidence.facts), evidence.facts
+        try:
+            found = self._arrived(evidence, now)
+        except ValueError as error:
+            return Verdict(
+                Outcome.ERROR, f"{self.metric} cannot be computed: {error}.", self._numbers(facts, counts, 0, now)
+            )
+        numbers = self._numbers(facts, counts, found.rows, now) | self._missing(found, counts)
         if bar is None:
-            return Verdict(Outcome.INSUFFICIENT, f"{self.no_bar(evidence.facts)}.", numbers)
-        lack = self._lack(counts, rows)
+            return Verdict(Outcome.INSUFFICIENT, f"{self.no_bar(facts)}.", numbers)
+        where = self._where(facts, found.rows, now)
+        lack = self._lack(counts, found)
         if lack is not None:
             return Verdict(Outcome.INSUFFICIENT, f"There are only {where}; {lack}.", numbers)
         try:
-            estimate = self._estimate(found)
+            plain = self._estimate(found.labels, None)
+            weighted = plain if found.weights is None else self._estimate(found.labels, found.weights)
         except ValueError as error:
             return Verdict(Outcome.ERROR, f"{self.metric} cannot be computed on {where}: {error}.", numbers)
-        if estimate is None:
-            return Verdict(Outcome.INSUFFICIENT, f"{self.metric} is undefined on {where}: {self._why(found)}.", numbers)
-        return self._judge(estimate, bar, where, numbers)
+        if plain is None or weighted is None:
+            sentence = f"{self.metric} is undefined on {where}: {self._why(found.labels)}."
+            return Verdict(Outcome.INSUFFICIENT, sentence, numbers)
+        estimate = in_favour(weighted, found.rows, found.coming, self._known)
+        return self._judge(estimate, bar, where, {**numbers, "unweighted": plain.value}, found)
 
-    def _judge(self, estimate: "Estimate", bar: float, where: str, numbers: dict[str, Any]) -> Verdict:
+    def _arrived(self, evidence: Evidence, now: datetime) -> Arrived:
+        """The labelled rows to judge. Raises ValueError where they cannot be told apart."""
+        found, before = evidence.answers["labels"], evidence.answers.get("before")
+        if before is None:
+            return Arrived(found, found.rows if isinstance(found, Tally) else found.num_rows)
+        if isinstance(found, tuple):
+            return arrived_sums(found, before)
+        weigh_by = "score" if self._known.needs == "scores" else None
+        return arrived_rows(found, self._span(evidence.facts, now), before, weigh_by)
+
+    def _judge(self, estimate: "Estimate", bar: float, where: str, numbers: dict[str, Any], found: Arrived) -> Verdict:
         numbers = {**numbers, "value": estimate.value, "low": estimate.low, "high": estimate.high}
         sentence = (
             f"{self.metric} was {figure(estimate.value)} ({self.interval_told(estimate)}) on {where}, "
@@ -101,15 +141,50 @@ class PerformanceTrigger(BarTrigger):
         )
         if numbers["gate"] is not None:
             sentence += f" (at its gate it had {figure(numbers['gate'])})"
-        if numbers["coverage"] is not None:
-            sentence += f"; {percent(numbers['coverage'])} of rows have labels"
+        sentence += self._arrival_told(numbers, found)
         fired = self.is_past(estimate, bar)[1]
         return Verdict(Outcome.FIRED if fired else Outcome.QUIET, f"{sentence}.", numbers)
 
-    def _lack(self, counts: Counts, rows: int) -> str | None:
+    def _arrival_told(self, numbers: Mapping[str, Any], found: Arrived) -> str:
+        """What is missing, and what was done about it: the rest of a sentence."""
+        if numbers["coverage"] is None:
+            return ""
+        told = f"; {percent(numbers['coverage'])} of rows have labels"
+        if not numbers["missing"]:
+            return told
+        told += f", {numbers['missing']:,} are missing"
+        if found.weighted_by is not None:
+            told += f" (weighted for it by {found.weighted_by}; unweighted it was {figure(numbers['unweighted'])})"
+        elif self._known.task == "regression" or self.last is not None:
+            why = "last takes labelled rows only" if self.last is not None else "numbers have no class to go by"
+            told += f" (not weighted for it, since {why})"
+        if found.left_out.rows:
+            told += f"; {count(found.left_out.rows, 'newer row')} left out, since their labels are still coming"
+        if found.coming >= 1:
+            told += f"; {count(round(found.coming), 'label')} still to come are taken to be in the model's favour"
+        return told
+
+    def _missing(self, found: Arrived, counts: Counts) -> dict[str, Any]:
+        return {
+            "missing": counts.rows - counts.labelled,
+            "unweighted": None,
+            "weighted_by": found.weighted_by,
+            "left_out": found.left_out.rows,
+            "still_to_come": round(found.coming),
+            "usual_coverage": found.usual,
+        }
+
+    def _lack(self, counts: Counts, found: Arrived) -> str | None:
         """Why the labels do not suffice; None when they do."""
-        if rows < self.min_labels:
-            return f"{self.min_labels:,} are needed, and {counts.labelled:,} of {count(counts.rows, 'row')} have labels"
+        if found.rows < self.min_labels:
+            lack = f"{self.min_labels:,} are needed, and {counts.labelled:,} of {count(counts.rows, 'row')} have labels"
+            if found.left_out.labelled and found.usual is not None:
+                lack += (
+                    f"; {found.left_out.labelled:,} are of rows whose labels are still coming, since "
+                    f"{percent(found.left_out.labelled / found.left_out.rows)} of them have one, and "
+                    f"{percent(found.usual)} of older ones (predictions.label_delay says how long labels take)"
+                )
+            return lack
         if counts.rows and counts.labelled < self.min_coverage * counts.rows:
             return (
                 f"{percent(counts.labelled / counts.rows)} of rows have labels, and {percent(self.min_coverage)} are "
@@ -117,21 +192,21 @@ class PerformanceTrigger(BarTrigger):
             )
         return None
 
-    def _estimate(self, found: "Tally | pa.Table") -> "Estimate | None":
+    def _estimate(self, found: "Tally | pa.Table", weights: Any) -> "Estimate | None":
         from triggers.confidence import estimate_from_rows, estimate_from_tally
 
         if isinstance(found, Tally):
             self._refuse_strangers(found)
-            return estimate_from_tally(self.metric, found, self.two_sided, self.positive)
+            return estimate_from_tally(self.metric, found, self.two_sided, self.positive, weights)
         from triggers.columns import labels_and_numbers
 
         classes = self._known.needs == "scores"
-        actual, other = labels_and_numbers(found, "score" if classes else "prediction", classes=classes)
+        actual, other = labels_and_numbers(found, self._column, classes=classes)
         if actual.size < self.min_labels:
             return None
         if classes and self.metric != "roc_auc" and not ((other >= 0) & (other <= 1)).all():
             raise ValueError(f"the scores reach from {other.min():g} to {other.max():g}, and a probability is 0 to 1")
-        return estimate_from_rows(self.metric, actual, other, self.two_sided, self.positive)
+        return estimate_from_rows(self.metric, actual, other, self.two_sided, self.positive, weights)
 
     def _refuse_strangers(self, tally: Tally) -> None:
         """Raises ValueError where predictions and actuals are not of one kind: a probability is no class."""

@@ -6,7 +6,7 @@ from datetime import datetime
 from types import TracebackType
 from typing import TYPE_CHECKING, Protocol, Self
 
-from triggers.evidence import Counts, RowsRequest, TallyRequest, Window
+from triggers.evidence import Arrival, ArrivalRequest, Counts, RowsRequest, TallyRequest, Window
 from triggers.metrics import Tally
 
 if TYPE_CHECKING:
@@ -40,6 +40,9 @@ class PredictionsStore(Protocol):
 
     def tally(self, request: TallyRequest) -> Tally:
         """Sums over the window's rows that have both a prediction and an actual, computed in the database."""
+
+    def arrivals(self, request: ArrivalRequest) -> tuple[Arrival, ...]:
+        """The same of each part of a window, with the rows that have a prediction and no actual."""
 
     def rows(self, request: RowsRequest) -> "pa.Table":
         """The rows asked for, oldest first, with `request.columns` in their order.

@@ -19,9 +19,9 @@ from retraind.store.contract import BATCH_ROWS, Problem
 from retraind.store.probe import probe
 from retraind.store.session import bound
 from retraind.store.source import Source, describe, source, within
-from retraind.store.sums import tally
+from retraind.store.sums import arrivals, tally
 from retraind.store.timestamps import EPOCH, MICROSECOND
-from triggers.evidence import Counts, RowsRequest, TallyRequest, Window
+from triggers.evidence import Arrival, ArrivalRequest, Counts, RowsRequest, TallyRequest, Window
 from triggers.metrics import Tally
 
 
@@ -54,6 +54,10 @@ class TableReader:
     def tally(self, request: TallyRequest) -> Tally:
         with self._source() as rows:
             return Tally() if rows is None else tally(rows, request)
+
+    def arrivals(self, request: ArrivalRequest) -> tuple[Arrival, ...]:
+        with self._source() as rows:
+            return (Arrival(Tally(), {}),) * request.parts if rows is None else arrivals(rows, request)
 
     def rows(self, request: RowsRequest) -> pa.Table:
         with self._source() as rows:

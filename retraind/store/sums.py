@@ -1,14 +1,15 @@
 """Tallies, computed in the database: only counts and sums come back."""
 
+from collections import Counter
 from typing import Any
 
-from sqlalchemy import ClauseElement, ColumnElement, Subquery, and_, case, func, literal_column, null, select
+from sqlalchemy import ClauseElement, ColumnElement, Subquery, and_, case, func, literal_column, not_, null, select
 
 from retraind.errors import StoreError
 from retraind.store.newest import beginning, newest_first
 from retraind.store.source import Source, within
-from triggers.evidence import TallyRequest
-from triggers.metrics import ErrorSums, Tally
+from triggers.evidence import Arrival, ArrivalRequest, TallyRequest, Window
+from triggers.metrics import ErrorSums, Tally, class_label
 
 _ZERO: ColumnElement[int] = literal_column("0")
 
@@ -18,6 +19,26 @@ def tally(rows: Source, request: TallyRequest) -> Tally:
     if rows.settings.columns.actual is None:
         return Tally()
     return _classes(rows, request) if request.kind == "classes" else _errors(rows, request)
+
+
+def arrivals(rows: Source, request: ArrivalRequest) -> tuple[Arrival, ...]:
+    """What `request` asks for. Raises StoreError."""
+    return tuple(_arrival(rows, part, request) for part in request.windows())
+
+
+def _arrival(rows: Source, part: Window, request: ArrivalRequest) -> Arrival:
+    counted = tally(rows, TallyRequest(part, request.kind, None, request.version))
+    waiting = and_(rows.known("prediction"), not_(rows.known("actual")))
+    conditions = [*within(rows, part, request.version), waiting]
+    if request.kind == "errors":
+        (number,) = rows.backend.session.row(select(func.count()).select_from(rows.shape.clause).where(*conditions))
+        return Arrival(counted, {"": number} if number else {})
+    judged = select(_class(rows, "prediction").label("prediction")).where(*conditions).subquery()
+    found = rows.backend.session.read(select(judged.c.prediction, func.count()).group_by(judged.c.prediction))
+    unlabelled: Counter[str] = Counter()
+    for prediction, number in zip(*(column.to_pylist() for column in found.columns), strict=True):
+        unlabelled[class_label(prediction)] += number
+    return Arrival(counted, dict(unlabelled))
 
 
 def _classes(rows: Source, request: TallyRequest) -> Tally:

@@ -8,7 +8,7 @@ import pytest
 from stores import ALWAYS, START, Database, database_fixture  # noqa: F401 - a fixture
 
 from retraind.errors import StoreError
-from triggers.evidence import Counts, RowsRequest, TallyRequest, Window
+from triggers.evidence import Arrival, ArrivalRequest, Counts, RowsRequest, TallyRequest, Window
 from triggers.metrics import ErrorSums, Tally, tally_value
 
 HOSTILE = 'a"b; drop table x --'
@@ -241,6 +241,29 @@ def test_several_models_share_a_table(database: Database) -> None:
             assert (store.span() is None) == (not expected)
     with database.store(only={"model": "c"}) as store:
         assert [problem.fatal for problem in store.probe() if "no row with model = 'c'" in problem.sentence] == [False]
+
+
+def test_labels_are_counted_as_they_came_in_with_the_rows_that_lack_one(database: Database) -> None:
+    time = database.of_both("TEXT", "timestamptz")
+    database.run(f"CREATE TABLE predictions (timestamp {time}, prediction INTEGER, actual INTEGER, v TEXT)")
+    pairs = [(1, 1, "a"), (0, None, "a"), (1, None, "a"), (0, 1, "b"), (None, 1, "a"), (1, None, "a")]
+    rows = [(t, *pair) for t, pair in zip(times(database, 6), pairs, strict=True)]
+    database.run("INSERT INTO predictions VALUES (?, ?, ?, ?)", rows)
+    with database.store(columns={"version": "v"}) as store:
+        first, last = store.span() or pytest.fail("there are rows")
+        window = Window(first, last + (last - first) / 5)
+        whole, halves = ArrivalRequest(window, 1, "classes"), ArrivalRequest(window, 2, "classes", "a")
+        counted = Tally({("1", "1"): 1, ("0", "1"): 1})
+        assert store.arrivals(whole) == (Arrival(counted, {"0": 1, "1": 2}),)
+        assert store.arrivals(halves) == (
+            Arrival(Tally({("1", "1"): 1}), {"0": 1, "1": 1}),
+            Arrival(Tally(), {"1": 1}),
+        )
+        (numbers,) = store.arrivals(ArrivalRequest(window, 1, "errors"))
+        assert numbers.unlabelled == {"": 3}
+        assert numbers.tally == store.tally(TallyRequest(window, "errors"))
+        empty = ArrivalRequest(Window(last + (last - first), last + 2 * (last - first)), 3, "classes")
+        assert store.arrivals(empty) == (Arrival(Tally(), {}),) * 3
 
 
 def test_a_version_is_asked_for_where_the_store_tells_it(database: Database) -> None:

@@ -9,7 +9,7 @@ import pytest
 from pydantic import ValidationError
 from samples import NOW, evidence, facts
 
-from triggers.evidence import CountRequest, Counts, RowsRequest, TallyRequest, Window
+from triggers.evidence import Arrival, ArrivalRequest, CountRequest, Counts, RowsRequest, TallyRequest, Window
 from triggers.metrics import ErrorSums, Tally
 from triggers.performance import PerformanceTrigger
 from triggers.verdict import Outcome, Verdict
@@ -27,9 +27,19 @@ def right_and_wrong(right: int, wrong: int) -> Tally:
 
 
 def judge(trigger: PerformanceTrigger, labels: Any, rows: int | None = None, **changes: Any) -> Verdict:
+    """Judges labels that came evenly, out of so many `rows`."""
     labelled = labels.rows if isinstance(labels, Tally) else labels.num_rows
-    counts = Counts(labelled if rows is None else rows, labelled)
-    return trigger.evaluate(evidence({"counts": counts, "labels": labels}, **changes), NOW)
+    answers: dict[str, Any] = {"counts": Counts(labelled if rows is None else rows, labelled), "labels": labels}
+    if trigger.last is None:
+        answers |= {"before": Counts(0, 0), "labels": over_the_window(labels)}
+    return trigger.evaluate(evidence(answers, **changes), NOW)
+
+
+def over_the_window(labels: Any) -> Any:
+    if isinstance(labels, Tally):
+        return (Arrival(labels, {}),)
+    times = [NOW - 7 * DAY + 7 * DAY * row / labels.num_rows for row in range(labels.num_rows)]
+    return labels.append_column("timestamp", pa.array(times, pa.timestamp("us", "UTC")))
 
 
 def test_it_fires_with_the_figures_that_an_engineer_needs() -> None:
@@ -37,7 +47,7 @@ def test_it_fires_with_the_figures_that_an_engineer_needs() -> None:
     assert verdict.fired
     assert verdict.sentence == (
         "accuracy was 0.812 (97.8 % interval 0.791 to 0.832) on 1,912 labelled rows of the last 7d, below 0.85; "
-        "96 % of rows have labels."
+        "96 % of rows have labels, 80 are missing."
     )
     assert verdict.numbers["value"] == pytest.approx(1553 / 1912)
     assert verdict.numbers["coverage"] == pytest.approx(1912 / 1992)
@@ -90,7 +100,8 @@ def test_sums_are_asked_of_the_database_over_the_window_and_the_deployed_version
     window = Window(NOW - 7 * DAY, NOW)
     assert accuracy().requests(facts(deployed_at=LONG_AGO), {}, NOW) == {
         "counts": CountRequest(window),
-        "labels": TallyRequest(window, "classes", None, "3"),
+        "before": CountRequest(Window(NOW - 14 * DAY, NOW - 7 * DAY)),
+        "labels": ArrivalRequest(window, 7, "classes", "3"),
     }
     rmse = PerformanceTrigger(metric="rmse", above=2, last=500)
     span = Window(LONG_AGO, NOW)
@@ -104,7 +115,9 @@ def test_rows_are_asked_for_where_sums_do_not_do(metric: str, column: str) -> No
     trigger = PerformanceTrigger(metric=metric, below=0.5, window="7d")
     asked = trigger.requests(facts(deployed_at=LONG_AGO), {}, NOW)["labels"]
     window = Window(NOW - 7 * DAY, NOW)
-    assert asked == RowsRequest(window, (column, "actual"), labelled=True, version="3")
+    assert asked == RowsRequest(window, ("timestamp", column, "actual"), version="3")
+    newest = PerformanceTrigger(metric=metric, below=0.5, last=500).requests(facts(deployed_at=None), {}, NOW)["labels"]
+    assert newest == RowsRequest(Window(None, NOW), (column, "actual"), labelled=True, last=500, version="3")
 
 
 def test_rows_younger_than_the_label_delay_are_not_judged() -> None:
@@ -127,7 +140,10 @@ def test_the_newest_rows_are_told_as_such_and_the_gates_figure_beside_them() -> 
     trigger = PerformanceTrigger(metric="accuracy", below=0.85, last=1000, confidence=0.95)
     told = judge(trigger, right_and_wrong(500, 500), rows=5000, gate_metrics={"accuracy": 0.91}).sentence
     assert told.startswith("accuracy was 0.500 (95 % interval 0.469 to 0.531) on the newest 1,000 labelled rows, below")
-    assert told.endswith("below 0.85 (at its gate it had 0.910); 20 % of rows have labels.")
+    assert told.endswith(
+        "below 0.85 (at its gate it had 0.910); 20 % of rows have labels, 4,000 are missing "
+        "(not weighted for it, since last takes labelled rows only)."
+    )
 
 
 def scores(rows: int, lift: float, seed: int = 1) -> pa.Table:

@@ -15,7 +15,7 @@ from samples import NOW, evidence, facts, features_table, predictions_table, sco
 
 from triggers.base import Trigger
 from triggers.catalog import BUILT_IN, parse_trigger
-from triggers.evidence import Counts, FileFact, Manifest, Member
+from triggers.evidence import Arrival, Counts, FileFact, Manifest, Member
 from triggers.metrics import Tally
 from triggers.verdict import Outcome, Verdict
 
@@ -34,6 +34,8 @@ class Case:
     facts: Mapping[str, Any] = field(default_factory=dict)
 
 
+NONE = Counts(0, 0)
+TIMES = pa.array([NOW - DAY] * 400, pa.timestamp("us", "UTC"))
 CRON = {"type": "cron", "schedule": "0 2 * * *"}
 DUE = {"schedule": "0 2 * * *", "timezone": "UTC", "next_due": "2026-03-20T02:00:00Z", "fired": False}
 INTERVAL = {"type": "interval", "every": "7d"}
@@ -66,24 +68,46 @@ CASES = {
     "interval never trained": Case(INTERVAL, {}, FIRED, facts={"trained_at": None}),
     "volume reached": Case(VOLUME, {"counts": Counts(100, 0)}, FIRED),
     "volume of nothing": Case(VOLUME, {"counts": Counts(0, 0)}, QUIET, facts={"trained_until": None}),
-    "performance low": Case(DECAY, {"counts": Counts(500, 400), "labels": Tally({("1", "0"): 400})}, FIRED),
-    "performance high": Case(DECAY, {"counts": Counts(500, 400), "labels": Tally({("1", "1"): 400})}, QUIET),
-    "performance empty": Case(DECAY, {"counts": Counts(0, 0), "labels": Tally()}, INSUFFICIENT),
+    "performance low": Case(
+        DECAY,
+        {"counts": Counts(500, 400), "before": NONE, "labels": (Arrival(Tally({("1", "0"): 400}), {"1": 100}),)},
+        FIRED,
+    ),
+    "performance high": Case(
+        DECAY, {"counts": Counts(500, 400), "before": NONE, "labels": (Arrival(Tally({("1", "1"): 400}), {}),)}, QUIET
+    ),
+    "performance empty": Case(DECAY, {"counts": NONE, "before": NONE, "labels": (Arrival(Tally(), {}),)}, INSUFFICIENT),
     "performance undefined": Case(
-        {**DECAY, "metric": "recall"}, {"counts": Counts(400, 400), "labels": Tally({("0", "0"): 400})}, INSUFFICIENT
+        {**DECAY, "metric": "recall"},
+        {"counts": Counts(400, 400), "before": NONE, "labels": (Arrival(Tally({("0", "0"): 400}), {}),)},
+        INSUFFICIENT,
     ),
     "performance of scores": Case(
         RANKING,
-        {"counts": Counts(400, 400), "labels": pa.table({"score": [0.5, 0.6] * 200, "actual": [1, 0] * 200})},
+        {
+            "counts": Counts(400, 400),
+            "before": NONE,
+            "labels": pa.table({"timestamp": TIMES, "score": [0.5, 0.6] * 200, "actual": [1, 0] * 200}),
+        },
         FIRED,
     ),
     "performance of no scores": Case(
         RANKING,
-        {"counts": Counts(0, 0), "labels": pa.table({"score": pa.nulls(0), "actual": pa.nulls(0)})},
+        {
+            "counts": NONE,
+            "before": NONE,
+            "labels": pa.table({"timestamp": TIMES.slice(0, 0), "score": pa.nulls(0), "actual": pa.nulls(0)}),
+        },
         INSUFFICIENT,
     ),
     "performance of text": Case(
-        RANKING, {"counts": Counts(9, 9), "labels": pa.table({"score": ["a"] * 200, "actual": [1, 0] * 100})}, ERROR
+        RANKING,
+        {
+            "counts": Counts(400, 400),
+            "before": NONE,
+            "labels": pa.table({"timestamp": TIMES, "score": ["a"] * 400, "actual": [1, 0] * 200}),
+        },
+        ERROR,
     ),
     "estimated performance": Case(ESTIMATE, ESTIMATED, QUIET),
     "estimated performance low": Case({**ESTIMATE, "below": 0.99}, ESTIMATED, FIRED),
@@ -204,7 +228,7 @@ import sys
 import pyarrow as pa
 from datetime import datetime, UTC
 from triggers.catalog import parse_trigger
-from triggers.evidence import Counts, Evidence, ModelFacts
+from triggers.evidence import Arrival, Counts, Evidence, ModelFacts
 
 def read(name):
     return pa.ipc.open_file(f"{sys.argv[1]}/{name}.arrow").read_all()
@@ -215,7 +239,10 @@ drift = parse_trigger({"type": "drift", "prediction": False})
 rank = parse_trigger({"type": "performance", "metric": "roc_auc", "below": 0.9, "window": "7d"})
 tables = {"reference": read("reference"), "current": read("current")}
 print(drift.evaluate(Evidence(facts, {}, tables), now).outcome)
-print(rank.evaluate(Evidence(facts, {}, {"counts": Counts(600, 600), "labels": read("labels")}), now).outcome)
+labels = {"counts": Counts(600, 600), "before": Counts(0, 0), "labels": read("labels")}
+print(rank.evaluate(Evidence(facts, {}, labels), now).outcome)
+ahead = parse_trigger({"type": "estimated_performance", "metric": "accuracy", "below": 0.99})
+print(ahead.evaluate(Evidence(facts, {}, {"past": read("past"), "window": read("window")}), now).outcome)
 print([name for name in ("pandas", "scipy.stats", "sklearn", "mlflow") if name in sys.modules])
 """
 
@@ -225,11 +252,12 @@ def test_judging_imports_neither_pandas_nor_scipy_stats(tmp_path: Path) -> None:
     tables = {
         "reference": REFERENCE,
         "current": features_table(600, 2, shift=1).set_column(0, "distance", holes),
-        "labels": pa.table({"score": holes, "actual": [0, 1] * 300}),
+        **ESTIMATED,
+        "labels": pa.table({"timestamp": [NOW] * 600, "score": holes, "actual": [0, 1] * 300}),
     }
     for name, table in tables.items():
         with pa.ipc.new_file(str(tmp_path / f"{name}.arrow"), table.schema) as file:
             file.write_table(table)
     command = [sys.executable, "-c", JUDGE_IN_A_FRESH_PROCESS, str(tmp_path)]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
-    assert done.stdout.split("\n")[:3] == ["fired", "fired", "[]"]
+    assert done.stdout.split("\n")[:4] == ["fired", "fired", "fired", "[]"]
