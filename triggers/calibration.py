@@ -8,6 +8,7 @@ scores end, and a logistic one carries on.
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Literal, Protocol
 
 if TYPE_CHECKING:
@@ -165,11 +166,17 @@ class Isotonic:
     def draws(self, score: "Floats") -> "Floats":
         import numpy as np
 
+        return np.stack([np.interp(score, self.centres, curve) for curve in self._curves])
+
+    @cached_property
+    def _curves(self) -> "Floats":
+        """Shape (draws, cells)."""
+        import numpy as np
+
         # Half a row of either class keeps a cell of one class alone from being taken for certain.
         share = (self.shares * self.counts + 0.5) / (self.counts + 1)
         drawn = np.random.default_rng(0).binomial(self.counts.astype(int), share, (_DRAWS, share.size))
-        curves = _rising(drawn / self.counts, self.counts)
-        return np.stack([np.interp(score, self.centres, curve) for curve in curves])
+        return _rising(drawn / self.counts, self.counts)
 
 
 def _rising(shares: "Floats", counts: "Floats") -> "Floats":

@@ -64,6 +64,47 @@ def test_it_fires_when_the_whole_interval_is_below_the_bar_and_not_when_the_poin
     assert ", not below 0.85;" in outcomes[860].sentence
 
 
+@pytest.mark.parametrize(
+    ("settings", "level"),
+    [
+        ({}, 1 / 90),
+        ({"false_alarms": "2 per 90d"}, 2 / 90),
+        ({"look_every": "6h"}, 1 / 360),
+        ({"window": None, "last": 500}, 1 / 2160),  # hourly looks
+        ({"look_every": "30d"}, 0.05),
+        ({"confidence": 0.95}, 0.025),
+    ],
+)
+def test_the_level_of_a_look_follows_from_the_budget_and_the_looks_to_come(settings: Any, level: float) -> None:
+    trigger = accuracy(**settings)
+    assert trigger.level == pytest.approx(level)
+    assert judge(trigger, right_and_wrong(500, 100)).numbers["confidence"] == pytest.approx(1 - 2 * level)
+
+
+def test_a_margin_from_the_gates_figure_stands_for_a_bar() -> None:
+    trigger = accuracy(below=None, worse_than_gate=0.03)
+    verdict = judge(trigger, right_and_wrong(1553, 359), gate_metrics={"accuracy": 0.88})
+    assert verdict.fired
+    assert verdict.numbers["bar"] == pytest.approx(0.85)
+    assert "below 0.85, 0.03 worse than at its gate (at its gate it had 0.880)" in verdict.sentence
+    assert judge(trigger, right_and_wrong(1553, 359), gate_metrics={"accuracy": 0.84}).outcome is Outcome.QUIET
+    rising = PerformanceTrigger(metric="mae", worse_than_gate=0.5, window="7d")
+    errors = Tally(errors=ErrorSums(count=400, absolute=1200, squared=400 * 10))
+    assert judge(rising, errors, gate_metrics={"mae": 2.0}).fired
+    assert judge(rising, errors, gate_metrics={"mae": 2.6}).outcome is Outcome.QUIET
+
+
+def test_without_a_gates_figure_there_is_no_bar_and_it_says_what_to_do() -> None:
+    trigger = accuracy(below=None, worse_than_gate=0.03)
+    assert judge(trigger, right_and_wrong(500, 500)).sentence == (
+        "Version 3 has no figure of accuracy from its gates to be worse than; "
+        "write below: BAR, or retrain to have one measured."
+    )
+    undeployed = judge(trigger, right_and_wrong(500, 500), version=None, deployed_at=None)
+    assert undeployed.outcome is Outcome.INSUFFICIENT
+    assert undeployed.sentence.startswith("No version has been deployed yet")
+
+
 def test_a_metric_that_rises_fires_above_its_bar() -> None:
     trigger = PerformanceTrigger(metric="mae", above=2, window="7d")
 
@@ -232,6 +273,13 @@ def test_probabilities_in_place_of_classes_are_an_error_and_not_an_accuracy_of_z
         ({"metric": "accuracy", "below": 0.8}, "one of the two"),
         ({"metric": "accuracy", "below": 0.8, "window": "7d", "last": 500}, "one of the two"),
         ({"metric": "accuracy", "below": 0.8, "last": 50}, r"last \(50\) is below min_labels \(100\)"),
+        ({"metric": "accuracy", "below": 0.8, "worse_than_gate": 0.1, "window": "7d"}, "one of the two"),
+        ({"metric": "accuracy", "worse_than_gate": 1, "window": "7d"}, "worse_than_gate: 1 is out of reach"),
+        ({"metric": "accuracy", "worse_than_gate": -0.1, "window": "7d"}, "greater than or equal to 0"),
+        (
+            {"metric": "accuracy", "below": 0.8, "window": "7d", "confidence": 0.9, "false_alarms": "1 per 9d"},
+            "write false_alarms: RATE or confidence: SHARE, one of the two",
+        ),
         ({"metric": "mae", "above": 1, "window": "7d", "positive": 1}, "positive has no use for mae"),
     ],
 )
