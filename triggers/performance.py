@@ -70,8 +70,8 @@ class PerformanceTrigger(BarTrigger):
     def requests(self, facts: ModelFacts, state: Mapping[str, Any], now: datetime) -> Mapping[str, Request]:
         window = self._span(facts, now)
         asked: dict[str, Request] = {"counts": CountRequest(window)}
-        if window.start is not None and window.end is not None and self.last is None:
-            asked["before"] = CountRequest(Window(window.start - (window.end - window.start), window.start))
+        if window.start is not None and self.window is not None:
+            asked["before"] = CountRequest(Window(window.start - self.window, window.start))
         if self.metric not in _SUMMED:
             columns = (self._column, "actual") if self.last is not None else ("timestamp", self._column, "actual")
             labelled = self.last is not None

@@ -171,6 +171,8 @@ def test_rows_younger_than_the_label_delay_are_not_judged() -> None:
 def test_rows_from_before_the_deployment_are_not_judged() -> None:
     asked = accuracy().requests(facts(deployed_at=NOW - DAY), {}, NOW)["counts"]
     assert asked == CountRequest(Window(NOW - DAY, NOW))
+    before = accuracy().requests(facts(deployed_at=NOW - DAY), {}, NOW)["before"]
+    assert before == CountRequest(Window(NOW - 8 * DAY, NOW - DAY))
     told = judge(accuracy(), right_and_wrong(500, 500), deployed_at=NOW - DAY).sentence
     assert "on 1,000 labelled rows since version 3 was deployed 1d ago, below 0.85" in told
     younger_than_its_labels = accuracy().requests(facts(deployed_at=NOW - DAY, label_delay=2 * DAY), {}, NOW)
