@@ -27,27 +27,35 @@ def arrivals(rows: Source, request: ArrivalRequest) -> tuple[Arrival, ...]:
 
 
 def _arrival(rows: Source, part: Window, request: ArrivalRequest) -> Arrival:
-    counted = tally(rows, TallyRequest(part, request.kind, None, request.version))
+    asked = TallyRequest(part, request.kind, None, request.version)
+    if request.kind == "classes":
+        pairs = _pairs(rows, asked, labelled=False)
+        unlabelled: Counter[str] = Counter()
+        for prediction, actual, number in pairs:
+            if actual is None:
+                unlabelled[class_label(prediction)] += number
+        return Arrival(Tally.of_pairs(pairs), dict(unlabelled))
     waiting = and_(rows.known("prediction"), not_(rows.known("actual")))
-    conditions = [*within(rows, part, request.version), waiting]
-    if request.kind == "errors":
-        (number,) = rows.backend.session.row(select(func.count()).select_from(rows.shape.clause).where(*conditions))
-        return Arrival(counted, {"": number} if number else {})
-    judged = select(_class(rows, "prediction").label("prediction")).where(*conditions).subquery()
-    found = rows.backend.session.read(select(judged.c.prediction, func.count()).group_by(judged.c.prediction))
-    unlabelled: Counter[str] = Counter()
-    for prediction, number in zip(*(column.to_pylist() for column in found.columns), strict=True):
-        unlabelled[class_label(prediction)] += number
-    return Arrival(counted, dict(unlabelled))
+    statement = select(func.count()).select_from(rows.shape.clause)
+    (number,) = rows.backend.session.row(statement.where(*within(rows, part, request.version), waiting))
+    return Arrival(tally(rows, asked), {"": number} if number else {})
 
 
 def _classes(rows: Source, request: TallyRequest) -> Tally:
-    judged = _judged(rows, request, [_class(rows, name).label(name) for name in ("prediction", "actual")])
+    return Tally.of_pairs(_pairs(rows, request, labelled=True))
+
+
+def _pairs(rows: Source, request: TallyRequest, *, labelled: bool) -> list[tuple[Any, Any, int]]:
+    """(prediction, actual, rows); unless `labelled`, also rows without an actual, which is then None."""
+    prediction, actual = _class(rows, "prediction"), _class(rows, "actual")
+    if not labelled:
+        actual = case((rows.known("actual"), actual), else_=null())
+    judged = _judged(rows, request, [prediction.label("prediction"), actual.label("actual")], labelled=labelled)
     pair = (judged.c.prediction, judged.c.actual)
     found = rows.backend.session.read(select(*pair, func.count(), func.max(judged.c.unreadable)).group_by(*pair))
     predictions, actuals, counts, unreadable = (column.to_pylist() for column in found.columns)
     rows.refuse_unreadable(next((raw for raw in unreadable if raw is not None), None))
-    return Tally.of_pairs(zip(predictions, actuals, counts, strict=True))
+    return list(zip(predictions, actuals, counts, strict=True))
 
 
 def _class(rows: Source, name: str) -> ColumnElement[Any]:
@@ -113,12 +121,16 @@ def _sums(judged: Subquery) -> ClauseElement:
     ).select_from(judged)
 
 
-def _judged(rows: Source, request: TallyRequest, columns: list[ColumnElement[Any]]) -> Subquery:
-    """The rows to sum over: those with a prediction and an actual, all or the newest of them."""
+def _judged(
+    rows: Source, request: TallyRequest, columns: list[ColumnElement[Any]], *, labelled: bool = True
+) -> Subquery:
+    """The rows to sum over: those with a prediction and, if `labelled`, an actual; all or the newest of them."""
     unreadable = rows.time.unreadable
     columns = [*columns, (null() if unreadable is None else unreadable).label("unreadable")]
     conditions = within(rows, request.window, request.version)
-    conditions.append(and_(rows.known("prediction"), rows.known("actual")))
+    conditions.append(rows.known("prediction"))
+    if labelled:
+        conditions.append(rows.known("actual"))
     if request.last is None:
         return select(*columns).where(*conditions).subquery()
     conditions += beginning(rows, conditions, request.last)
