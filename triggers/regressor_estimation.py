@@ -1,5 +1,6 @@
 """Reads a regressor's rows for an estimate of its errors without actuals: what is learned, judged and checked."""
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -7,11 +8,11 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from triggers.columns import category_counts, chosen, kind_of, numbers
+from triggers.columns import chosen, kind_of, labels, numbers
 from triggers.confidence import Estimate
 from triggers.crosscheck import SHORTEST_SPAN, Check, TooFewRows, check, halves
 from triggers.loss_estimation import LossModel, Regressed
-from triggers.metrics import class_label, metric_value
+from triggers.metrics import metric_value
 
 _MOST_CATEGORIES = 200
 _MOST_LEARNED = 20_000  # rows, and as many judged: a sample, evenly over the time
@@ -29,7 +30,7 @@ class _Column:
     def of(cls, name: str, column: pa.ChunkedArray) -> "_Column":
         if kind_of(column) != "category":
             return cls(name, None)
-        counts, _ = category_counts(column)
+        counts = Counter(label for label in labels(column).to_pylist() if label is not None)
         frequent = sorted(counts, key=lambda label: (-counts[label], label))[:_MOST_CATEGORIES]
         return cls(name, {label: code for code, label in enumerate(frequent)})
 
@@ -40,7 +41,7 @@ class _Column:
                 found = numbers(table.column(self.name))
                 return np.where(np.isfinite(found), found, np.nan)
             codes = self.codes
-            told = (None if each is None else class_label(each) for each in table.column(self.name).to_pylist())
+            told = labels(table.column(self.name)).to_pylist()
             return np.array([np.nan if each is None else codes.get(each, np.nan) for each in told], dtype=float)
         except ValueError as error:
             raise ValueError(f"column {self.name} {error}") from error
