@@ -20,7 +20,7 @@ from world import KINDS
 
 HERE = Path(__file__).parent
 
-PER_ROUND = 30
+PER_ROUND = 60
 POINTS = HERE / "points.json"  # as the last discovery found them: what a slice starts from
 LONGEST_ROUND_SECONDS = 900
 

@@ -7,6 +7,7 @@ from outside import meant_for
 
 # Passed once in a world's life, before anything else is struck.
 EARLY = ("ledger.migrate", "mlflow.create_store", "mlflow.create_experiment", "mlflow.create_registered_model")
+OUTSIDE_TIMES = 3  # each meets another moment
 IN_A_POOL_CHILD = ("stage.", "ledger.workers.advance", "ledger.workers.convergence", "mlflow.", "durable.")
 
 
@@ -30,8 +31,8 @@ def is_early(fault: str) -> bool:
 
 
 def deal(points: Iterable[str], kinds: tuple[str, ...], per_round: int, seed: int) -> list[tuple[str, list[str]]]:
-    """Rounds of (world, faults) in which every fault at every point, and every fault from outside in every world, comes
-    once."""
+    """Rounds of (world, faults) in which every fault at every point comes once, and every fault from outside in every
+    world a few times."""
     random = Random(seed)
     faults = [fault for point in sorted(points) for fault in faults_at(point)]
     random.shuffle(faults)
@@ -42,7 +43,7 @@ def deal(points: Iterable[str], kinds: tuple[str, ...], per_round: int, seed: in
         hands[possible[number % len(possible)]].append(fault)
     rounds = []
     for kind in kinds:
-        hand = [*hands[kind], *meant_for(kind)]
+        hand = [*hands[kind], *OUTSIDE_TIMES * meant_for(kind)]
         random.shuffle(hand)
         rounds += [(kind, hand[start : start + per_round]) for start in range(0, len(hand), per_round)]
     random.shuffle(rounds)

@@ -19,8 +19,8 @@ from watchers import ChampionWatch, LogReader
 from world import KINDS, World
 
 RECOVERY_SECONDS = 60.0
-PATIENCE_SECONDS = 25.0  # a point that nobody passed by then is given up for this round
-ARMED_AT_ONCE = 5
+PATIENCE_SECONDS = 20.0  # a point that nobody passed by then is given up for this round
+ARMED_AT_ONCE = 8
 BETWEEN_SECONDS = (0.3, 1.5)  # between two faults from outside
 LANDINGS_SECONDS = (1.5, 4.0)
 
@@ -156,14 +156,16 @@ class Round:
         for point, since in list(self.pending.items()):
             if now - since > PATIENCE_SECONDS:
                 del self.pending[point]
-                self.result.unreached.append(f"{self._armed_fault(point)}@{point}")
-                (self.world.plan.directory / "armed" / point).unlink(missing_ok=True)
+                if fault := self._armed_fault(point):
+                    self.result.unreached.append(f"{fault}@{point}")
+                    (self.world.plan.directory / "armed" / point).unlink(missing_ok=True)
 
-    def _armed_fault(self, point: str) -> str:
+    def _armed_fault(self, point: str) -> str | None:
+        """None: it was taken a moment ago, and `_struck` will hear of it."""
         try:
             return (self.world.plan.directory / "armed" / point).read_text()
         except FileNotFoundError:
-            return "taken"
+            return None
 
     def _next_fault(self, now: float) -> None:
         at_points = len(self.pending)
@@ -225,6 +227,8 @@ class Round:
 
     def _rest(self, reader: LogReader) -> None:
         """No more faults: within a minute everything is as it should be."""
+        armed = [(self._armed_fault(point), point) for point in self.pending]
+        self.todo = [f"{fault}@{point}" for fault, point in armed if fault] + self.todo  # for after the rest
         self.world.plan.disarm()
         self.pending.clear()
         for _, blow in self.ends:
@@ -272,7 +276,7 @@ def main() -> int:
     parser.add_argument("--world", choices=KINDS, required=True)
     parser.add_argument("--seed", type=int, required=True)
     parser.add_argument("--faults", type=Path, help="a JSON list of faults; the schedule of another run replays it")
-    parser.add_argument("--rest-every", type=int, default=15)
+    parser.add_argument("--rest-every", type=int, default=30)
     parser.add_argument("--result", type=Path, help="where the result goes, as JSON")
     parser.add_argument("--keep", type=Path, help="where the world's folder is copied when something is violated")
     chosen = parser.parse_args()
