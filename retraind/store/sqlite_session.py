@@ -2,6 +2,7 @@
 
 import math
 import os
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
@@ -14,6 +15,8 @@ from retraind.errors import StoreBusy, StoreError
 from retraind.store.session import DRIVER_ERRORS, ConnectionLost, Session
 
 _LOCK_SECONDS = 5.0
+_JOURNAL_SECONDS = 0.1
+_HOT_JOURNAL = "attempt to write a readonly database"  # what SQLite says of a journal that it would have to roll back
 _WAL_HEADER = (2, 2)  # bytes 18 and 19 of the file: https://sqlite.org/fileformat.html, 1.3.3
 
 
@@ -59,6 +62,23 @@ class SqliteSession(Session):
         if (*self._file(), self._shared_memory()) != self._identity:
             raise ConnectionLost
 
+    def _lost(self, error: Exception) -> bool:
+        """Where a living writer ended its journal between SQLite's two looks at it, another connection reads well."""
+        return _HOT_JOURNAL in _message(error) and not self._journal_stands()
+
+    def _journal_stands(self) -> bool:
+        """Whether the journal is one that nobody goes on with: a living writer's changes within the wait."""
+        journal = self.path.with_name(f"{self.path.name}-journal")
+        seen = []
+        for wait in (_JOURNAL_SECONDS, 0.0):
+            try:
+                found = journal.stat()
+            except OSError:
+                return False
+            seen.append((found.st_ino, found.st_size, found.st_mtime_ns))
+            time.sleep(wait)
+        return seen[0] == seen[1]
+
     def _shared_memory(self) -> int:
         """The number of the -shm file that all who have a WAL database open share; 0: there is none."""
         try:
@@ -91,6 +111,8 @@ class SqliteSession(Session):
             return StoreBusy(f"{self.path} is locked by another process ({said}); the next look tries again")
         if "unable to open database file" in said or ("readonly" in said and self._is_idle_wal()):
             return self._unopened(said)
+        if _HOT_JOURNAL in said and not self._journal_stands():
+            return StoreBusy(f"{self.path} is being written to; the next look tries again")
         for text, meaning in _MEANINGS.items():
             if text in said:
                 return StoreError(f"{self.path} {meaning}")
@@ -120,7 +142,7 @@ class SqliteSession(Session):
 _MEANINGS = {
     "file is not a database": "is not a SQLite database; correct predictions: {url: ...}",
     "malformed JSON": "holds text that is no JSON in a column of JSON features; mend the rows, or name another column",
-    "attempt to write a readonly database": "was left in the middle of a transaction by a writer that died; "
+    _HOT_JOURNAL: "was left in the middle of a transaction by a writer that died; "
     "open it once with the application, which repairs it",
     "disk image is malformed": "is damaged (database disk image is malformed); restore it from a backup",
     "no such table": "has lost the table since the last look; correct predictions: {table: ...}",

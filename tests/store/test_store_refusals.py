@@ -156,8 +156,8 @@ def test_a_locked_file_is_busy_within_the_timeout(sqlite_database: Database) -> 
         assert store.counts(ALWAYS) == Counts(5, 5), "the next look succeeds"
 
 
-def test_a_writer_that_died_in_a_transaction_is_explained(sqlite_database: Database) -> None:
-    """Its journal must be rolled back, which a reader may not do."""
+def left_in_a_transaction(sqlite_database: Database) -> Path:
+    """The journal of a writer that died."""
     sqlite_database.run("PRAGMA journal_mode=DELETE")
     sqlite_database.plain_table(SQLITE_ROWS)
     write = (
@@ -167,7 +167,30 @@ def test_a_writer_that_died_in_a_transaction_is_explained(sqlite_database: Datab
     )
     with another_process(write, str(sqlite_database.path)):
         pass
-    assert sqlite_database.path.with_name("monitoring.db-journal").exists()
+    return sqlite_database.path.with_name("monitoring.db-journal")
+
+
+def test_a_journal_that_somebody_goes_on_with_is_not_taken_for_a_dead_writer_s(sqlite_database: Database) -> None:
+    """A writer that ends its transaction between SQLite's two looks at the journal leaves the same message."""
+    journal, ended = left_in_a_transaction(sqlite_database), threading.Event()
+
+    def go_on() -> None:
+        while not ended.wait(0.01):
+            os.utime(journal)
+
+    writer = threading.Thread(target=go_on)
+    writer.start()
+    try:
+        with sqlite_database.store() as store, pytest.raises(StoreBusy, match="is being written to; the next look"):
+            store.counts(ALWAYS)
+    finally:
+        ended.set()
+        writer.join()
+
+
+def test_a_writer_that_died_in_a_transaction_is_explained(sqlite_database: Database) -> None:
+    """Its journal must be rolled back, which a reader may not do."""
+    assert left_in_a_transaction(sqlite_database).exists()
     assert "writer that died" in refusal(sqlite_database)
     assert sqlite_database.run("SELECT count(*) FROM predictions") == [(5,)], "the application repairs it by opening it"
     with sqlite_database.store() as store:
