@@ -62,6 +62,7 @@ class LossModel:
         """
         import numpy as np
         from sklearn.ensemble import HistGradientBoostingRegressor
+        from threadpoolctl import threadpool_limits
 
         losses, told = _losses(name, rows)
         if losses.size < 2 * _FOLDS:
@@ -78,8 +79,10 @@ class LossModel:
                 early_stopping=False,
                 random_state=0,
             )
-            model.fit(inputs[~left_out], losses[~left_out])
-            residuals[left_out] = losses[left_out] - model.predict(inputs[left_out])
+            # On a busy machine threads that wait for each other take many times as long as one alone.
+            with threadpool_limits(1):
+                model.fit(inputs[~left_out], losses[~left_out])
+                residuals[left_out] = losses[left_out] - model.predict(inputs[left_out])
             models.append(model)
         return cls(name, models, residuals, folds)
 
@@ -90,8 +93,10 @@ class LossModel:
         MAPE, rows whose actual turns out zero are part of the estimate, since nobody knows them yet.
         """
         import numpy as np
+        from threadpoolctl import threadpool_limits
 
-        told = np.stack([model.predict(rows.inputs) for model in self.models])
+        with threadpool_limits(1):
+            told = np.stack([model.predict(rows.inputs) for model in self.models])
         corrections = [float(self.residuals[self.folds != fold].mean()) for fold in range(_FOLDS)]
         leaving_out = told.mean(axis=1) + corrections
         value = max(float(told.mean() + self.residuals.mean()), 0.0)
