@@ -26,7 +26,7 @@ demo: $(VENV)/run.stamp
 	@$(BIN)/retraind demo
 
 test: $(VENV)/dev.stamp
-	@$(BIN)/python -m pytest -n $(JOBS) --dist worksteal
+	@$(BIN)/python -m pytest -n $(JOBS) --dist worksteal --durations=40
 
 check: lint unit
 

@@ -98,6 +98,7 @@ def test_decisions_are_kept_while_the_broker_is_away_and_carried_out_soon_after(
     assert not scene.system.events("stage.started")
     come_back(scene.broker)
     scene.done_within(GOES_ON_SECONDS)
+    scene.wait_told("broker_back")
     for verb in ("run", "worker"):
         assert (scene.told(verb, "broker_absent"), scene.told(verb, "broker_back")) == (1, 1), scene.system.told()
 
