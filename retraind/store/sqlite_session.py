@@ -5,7 +5,7 @@ import os
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import adbc_driver_sqlite.dbapi
 import pyarrow as pa
@@ -64,20 +64,32 @@ class SqliteSession(Session):
 
     def _lost(self, error: Exception) -> bool:
         """Where a living writer ended its journal between SQLite's two looks at it, another connection reads well."""
-        return _HOT_JOURNAL in _message(error) and not self._journal_stands()
+        return _HOT_JOURNAL in _message(error) and self._journal() != "left"
 
-    def _journal_stands(self) -> bool:
-        """Whether the journal is one that nobody goes on with: a living writer's changes within the wait."""
+    def _journal(self) -> Literal["none", "written", "left"]:
+        """A living writer's journal changes, or goes, within the wait."""
         journal = self.path.with_name(f"{self.path.name}-journal")
-        seen = []
+        seen: list[tuple[int, int, int]] = []
         for wait in (_JOURNAL_SECONDS, 0.0):
             try:
                 found = journal.stat()
             except OSError:
-                return False
+                return "written" if seen else "none"
             seen.append((found.st_ino, found.st_size, found.st_mtime_ns))
             time.sleep(wait)
-        return seen[0] == seen[1]
+        return "left" if seen[0] == seen[1] else "written"
+
+    def _unwritable(self) -> StoreError:
+        """What it means that SQLite was to write: to roll a journal back, or because a query says so."""
+        journal = self._journal()
+        if journal == "written":
+            return StoreBusy(f"{self.path} is being written to; the next look tries again")
+        if journal == "none":
+            return StoreError(f"{self.path} is only ever read, and the query would write to it; write a SELECT")
+        return StoreError(
+            f"{self.path} was left in the middle of a transaction by a writer that died; "
+            "open it once with the application, which repairs it"
+        )
 
     def _shared_memory(self) -> int:
         """The number of the -shm file that all who have a WAL database open share; 0: there is none."""
@@ -111,8 +123,8 @@ class SqliteSession(Session):
             return StoreBusy(f"{self.path} is locked by another process ({said}); the next look tries again")
         if "unable to open database file" in said or ("readonly" in said and self._is_idle_wal()):
             return self._unopened(said)
-        if _HOT_JOURNAL in said and not self._journal_stands():
-            return StoreBusy(f"{self.path} is being written to; the next look tries again")
+        if _HOT_JOURNAL in said:
+            return self._unwritable()
         for text, meaning in _MEANINGS.items():
             if text in said:
                 return StoreError(f"{self.path} {meaning}")
@@ -142,8 +154,6 @@ class SqliteSession(Session):
 _MEANINGS = {
     "file is not a database": "is not a SQLite database; correct predictions: {url: ...}",
     "malformed JSON": "holds text that is no JSON in a column of JSON features; mend the rows, or name another column",
-    _HOT_JOURNAL: "was left in the middle of a transaction by a writer that died; "
-    "open it once with the application, which repairs it",
     "disk image is malformed": "is damaged (database disk image is malformed); restore it from a backup",
     "no such table": "has lost the table since the last look; correct predictions: {table: ...}",
 }

@@ -144,8 +144,9 @@ def test_equal_spans_are_rarely_called_a_lie() -> None:
     assert sum(trusted) >= 18
 
 
-@pytest.mark.parametrize(("metric", "bar"), [("mae", 9.0), ("rmse", 9.0), ("mape", 2.0)])
-@pytest.mark.parametrize("shift", [0.0, 0.5])
+@pytest.mark.parametrize(
+    ("metric", "bar", "shift"), [("mae", 9.0, 0.0), ("mae", 9.0, 0.5), ("rmse", 9.0, 0.5), ("mape", 2.0, 0.5)]
+)
 def test_a_regressors_error_is_estimated_from_features_and_prediction(metric: str, bar: float, shift: float) -> None:
     trigger = EstimatedPerformanceTrigger(metric=metric, above=bar, confidence=0.999)
     window = regressed_table(3000, 2, shift)

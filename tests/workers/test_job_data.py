@@ -61,7 +61,7 @@ def data(**changes: Any) -> dict[str, Any]:
         ("DROP TABLE predictions", {}, "predictions"),
         (None, data(source={"csv": "nowhere/*.csv"}), "no file matches"),
         (None, data(source={"sql": "SELECT nothing FROM predictions"}), "nothing"),
-        (None, data(source={"sql": "DELETE FROM predictions"}), "monitoring.db"),
+        (None, data(source={"sql": "DELETE FROM predictions"}), "the query would write to it; write a SELECT"),
     ],
 )
 def test_data_that_cannot_be_trained_on_ends_the_job_at_once_and_says_why(
