@@ -30,6 +30,10 @@ class Trigger(BaseModel, ABC):
     wakes_on_rows: ClassVar[bool] = False  # True: with nothing new in the store a look is not worth making
     wakes_on_files: ClassVar[bool] = False  # True: a file change brings the next look forward
 
+    finds_incidents: ClassVar[bool] = (
+        False  # True: its state tells of incidents of the data (`triggers.incident_state`)
+    )
+
     type: str = Field(description="Which kind of trigger this is.")  # each class narrows it to one literal
     action: Action = Field(default=Action.RETRAIN, description="What a firing leads to.")
     look_every: Duration | None = Field(
@@ -43,6 +47,10 @@ class Trigger(BaseModel, ABC):
     def cadence(self) -> timedelta:
         """Time between looks that nothing brings forward: `look_every`, or what suits the trigger."""
         return self.look_every or timedelta(minutes=1)
+
+    def must_look(self, state: Mapping[str, Any], now: datetime) -> bool:
+        """Whether a look at `now` is worth making even with nothing new in the store: where silence tells something."""
+        return False
 
     @abstractmethod
     def evaluate(self, evidence: Evidence, now: datetime) -> Verdict:

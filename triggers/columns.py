@@ -89,6 +89,16 @@ def labels(column: pa.ChunkedArray) -> pa.ChunkedArray:
     return column if pa.types.is_large_string(column.type) else column.cast(pa.string())
 
 
+def is_text(column: pa.ChunkedArray) -> bool:
+    """Whether it holds text. Raises ValueError for nested and binary columns."""
+    return kind_of(column) == "category" and not pa.types.is_boolean(plain(column).type)
+
+
+def encoded(column: pa.ChunkedArray) -> Any:
+    """A column of text as one dictionary array."""
+    return plain(column).dictionary_encode().unify_dictionaries().combine_chunks()
+
+
 def text_array(texts: Sequence[str]) -> pa.Array:
     """`texts` as an Arrow array."""
     # pyarrow's own conversion of Python values imports pandas, which a daemon does without.

@@ -13,6 +13,7 @@ where the reference is no window of the store, with the first ones after its dep
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import cached_property
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
@@ -20,6 +21,8 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from triggers.base import Trigger
 from triggers.budget import level_per_look
 from triggers.evidence import Evidence, ModelFacts, Request, RowsRequest, TableFileRequest, TrainingRequest, Window
+from triggers.incident_state import IncidentState
+from triggers.incident_watch import Watch
 from triggers.quantities import Duration, Rate
 from triggers.verdict import Outcome, Verdict
 from triggers.wording import count, figure, instant, listing, percent, span
@@ -28,6 +31,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from triggers.comparison import Comparison
+    from triggers.profile import ReferenceProfile
 
 PREDICTION = "prediction"
 
@@ -109,11 +113,22 @@ class DriftTrigger(Trigger):
     share: float | None = Field(
         default=None, gt=0, le=1, description="The share of columns that must drift; by default any one."
     )
+    incidents: bool = Field(
+        default=True, description="Look for incidents of the data first; while one is open, drift is not judged."
+    )
 
     @property
     def wakes_on_rows(self) -> bool:  # type: ignore[override]  # here it hangs on the settings, and is only ever read
         """A file changes without a new row in the store."""
         return self.current is None
+
+    @property
+    def finds_incidents(self) -> bool:  # type: ignore[override]  # as above
+        return self.incidents
+
+    def must_look(self, state: Mapping[str, Any], now: datetime) -> bool:
+        by = IncidentState.of(state).expects_rows_by
+        return self.incidents and by is not None and now >= by
 
     def cadence(self) -> timedelta:
         return self.look_every or min(max(self.window / 7, timedelta(seconds=1)), timedelta(days=1))
@@ -134,6 +149,8 @@ class DriftTrigger(Trigger):
             before, current = spans
             asked["prediction_reference"] = RowsRequest(before, (PREDICTION,), version=facts.version)
             asked["prediction_current"] = RowsRequest(current, (PREDICTION,), version=facts.version)
+        if self.incidents and self.current is None:
+            asked |= Watch(self.window).requests(columns, state, now)
         return asked
 
     def _columns(self, facts: ModelFacts) -> tuple[str, ...]:
@@ -179,6 +196,17 @@ class DriftTrigger(Trigger):
 
     def evaluate(self, evidence: Evidence, now: datetime) -> Verdict:
         pairs, unjudged, lack = self._pairs(evidence, now)
+        if not self._watches(evidence):
+            return self._verdict(pairs, unjudged, lack)
+        features = next((pair for pair in pairs if not pair.prediction), None)
+        profile = (lambda: features.profile) if features else (lambda: None)
+        found = Watch(self.window).examine(evidence.answers, evidence.state, now, profile)
+        return found.kept_in(found.verdict({}) or self._verdict(pairs, unjudged, lack))
+
+    def _watches(self, evidence: Evidence) -> bool:
+        return self.incidents and (self.current is not None or Watch.answered(evidence.answers))
+
+    def _verdict(self, pairs: "list[_Pair]", unjudged: dict[str, str], lack: str | None) -> Verdict:
         numbers: dict[str, Any] = {
             "level": self.level,
             "correction": self.correction,
@@ -296,12 +324,18 @@ class _Pair:
     def comparisons(self) -> "list[Comparison]":
         """Raises ValueError naming a column that cannot be compared."""
         from triggers.comparison import compare
-        from triggers.profile import ReferenceProfile, WindowProfile
+        from triggers.profile import WindowProfile
 
-        reference = ReferenceProfile.of(self.reference, self.names)
-        current = WindowProfile(reference.layouts)
+        current = WindowProfile(self.profile.layouts)
         current.add(self.current)
-        return list(compare(reference, current))
+        return list(compare(self.profile, current))
+
+    @cached_property
+    def profile(self) -> "ReferenceProfile":
+        """The reference's. Raises ValueError naming a column that cannot be compared."""
+        from triggers.profile import ReferenceProfile
+
+        return ReferenceProfile.of(self.reference, self.names)
 
 
 def _told(comparison: "Comparison") -> str:

@@ -81,6 +81,10 @@ class NumberLayout:
             return count_places(self._places(values), groups, self.width + 1)
         return [CellCounts.of(self.width + 1, None, self._count(part)) for part in parts]
 
+    def tally(self, values: NDArray[np.float64]) -> Counts:
+        """The values in each cell, in any order, none of them missing."""
+        return self._count(np.sort(values))[:-1]
+
     def _places(self, values: NDArray[np.float64]) -> NDArray[np.int64]:
         """The slot of each value: few values are looked up in the break points, faster if ascending."""
         above = np.searchsorted(self.breaks, values, "left")

@@ -25,7 +25,7 @@ def judge(trigger: DriftTrigger, reference: pa.Table | None, current: pa.Table, 
 
 
 def drift(**settings: Any) -> DriftTrigger:
-    return DriftTrigger(**{"prediction": False, **settings})
+    return DriftTrigger(**{"prediction": False, "incidents": False, **settings})
 
 
 def test_it_is_quiet_on_like_data_and_says_which_column_is_furthest() -> None:
@@ -199,7 +199,7 @@ def test_predictions_are_compared_with_the_first_ones_of_the_deployed_version() 
 
 def test_predictions_are_not_compared_before_there_are_two_windows_of_the_deployed_version() -> None:
     deployed = {"deployed_at": NOW - 14 * DAY + timedelta(seconds=1)}
-    assert set(DriftTrigger().requests(facts(**deployed), {}, NOW)) == {"reference", "current"}
+    assert set(DriftTrigger(incidents=False).requests(facts(**deployed), {}, NOW)) == {"reference", "current"}
     verdict = judge(DriftTrigger(), features_table(600, 1), features_table(600, 2), **deployed)
     assert verdict.outcome is Outcome.QUIET
     assert verdict.numbers["not_judged"] == {"prediction": "predictions are compared from 2026-03-20 12:00:01 UTC on"}

@@ -55,6 +55,21 @@ PREDICTIONS = {"prediction_reference": predictions_table(600, 1), "prediction_cu
 NO_PREDICTIONS = {name: table.slice(0, 0) for name, table in PREDICTIONS.items()}
 REFERENCE = features_table(2000, 1)
 NO_ROWS = features_table(0, 1)
+ALL_MISSING = pa.table({"distance": pa.nulls(600, pa.float64()), "carrier": pa.nulls(600, pa.string())})
+
+
+def dated(table: pa.Table) -> pa.Table:
+    times = [NOW - DAY + DAY * (index / table.num_rows) for index in range(table.num_rows)]
+    return table.add_column(0, "timestamp", pa.array(times, pa.timestamp("us", "UTC")))
+
+
+def newest(rows: pa.Table) -> Mapping[str, Any]:
+    """What a drift trigger is handed to look for incidents in: these rows, none a day and a week before."""
+    none = dated(NO_ROWS).select(["timestamp"])
+    return {"newest": dated(rows), "day_before": none, "week_before": none}
+
+
+BEFORE = newest(NO_ROWS)
 
 ESTIMATED = {"past": scored_table(2000, 1), "window": scored_table(2000, 2, labelled=False)}
 TEXT_SCORES = {name: table.set_column(1, "score", [["a"] * 2000]) for name, table in ESTIMATED.items()}
@@ -115,21 +130,30 @@ CASES = {
         ESTIMATE, {name: table.slice(0, 9) for name, table in ESTIMATED.items()}, INSUFFICIENT
     ),
     "estimated performance of text": Case(ESTIMATE, TEXT_SCORES, ERROR),
-    "drift": Case(DRIFT, {"reference": REFERENCE, "current": features_table(600, 2, 1), **PREDICTIONS}, FIRED),
-    "no drift": Case(DRIFT, {"reference": REFERENCE, "current": features_table(600, 2), **PREDICTIONS}, QUIET),
-    "drift without a reference": Case(DRIFT, {"reference": None, "current": REFERENCE, **PREDICTIONS}, INSUFFICIENT),
-    "drift without rows": Case(DRIFT, {"reference": NO_ROWS, "current": NO_ROWS, **NO_PREDICTIONS}, INSUFFICIENT),
+    "drift": Case(
+        DRIFT, {"reference": REFERENCE, "current": features_table(600, 2, 1), **PREDICTIONS, **BEFORE}, FIRED
+    ),
+    "no drift": Case(
+        DRIFT, {"reference": REFERENCE, "current": features_table(600, 2), **PREDICTIONS, **BEFORE}, QUIET
+    ),
+    "drift without a reference": Case(
+        DRIFT, {"reference": None, "current": REFERENCE, **PREDICTIONS, **newest(REFERENCE)}, INSUFFICIENT
+    ),
+    "drift without rows": Case(
+        DRIFT, {"reference": NO_ROWS, "current": NO_ROWS, **NO_PREDICTIONS, **BEFORE}, INSUFFICIENT
+    ),
     "drift of other columns": Case(
-        DRIFT, {"reference": predictions_table(600, 1), "current": REFERENCE, **PREDICTIONS}, ERROR
+        DRIFT,
+        {"reference": predictions_table(600, 1), "current": REFERENCE, **PREDICTIONS, **newest(REFERENCE)},
+        ERROR,
     ),
     "drift of all missing": Case(
+        {**DRIFT, "incidents": False}, {"reference": REFERENCE, "current": ALL_MISSING, **PREDICTIONS}, FIRED
+    ),
+    "an incident": Case(
         DRIFT,
-        {
-            "reference": REFERENCE,
-            "current": pa.table({"distance": pa.nulls(600, pa.float64()), "carrier": pa.nulls(600)}),
-            **PREDICTIONS,
-        },
-        FIRED,
+        {"reference": REFERENCE, "current": ALL_MISSING, **PREDICTIONS, **newest(ALL_MISSING)},
+        INSUFFICIENT,
     ),
     "file first look": Case(FILE, {"files": Manifest("/d", {"a.csv": FileFact(1, 1, 1, "x")})}, QUIET),
     "file settled": Case(FILE, {"files": Manifest("/d", {"a.csv": FileFact(1, 1, 1, "x")})}, FIRED, PENDING),
@@ -243,6 +267,11 @@ labels = {"counts": Counts(600, 600), "before": Counts(0, 0), "labels": read("la
 print(rank.evaluate(Evidence(facts, {}, labels), now).outcome)
 ahead = parse_trigger({"type": "estimated_performance", "metric": "accuracy", "below": 0.99})
 print(ahead.evaluate(Evidence(facts, {}, {"past": read("past"), "window": read("window")}), now).outcome)
+for name in ("day_before", "week_before"):
+    tables[name] = read("newest").select(["timestamp"]).slice(0, 0)
+tables["newest"] = read("newest")
+print(drift.evaluate(Evidence(facts, {}, tables), now).sentence.rpartition(" are copies ")[1])
+print(rank.evaluate(Evidence(facts, {}, {"counts": Counts(600, 600), "labels": read("labels")}), now).outcome)
 print([name for name in ("pandas", "scipy.stats", "sklearn", "mlflow") if name in sys.modules])
 """
 
@@ -251,6 +280,7 @@ def test_judging_imports_neither_pandas_nor_scipy_stats(tmp_path: Path) -> None:
     holes = pa.array([None if index % 9 == 0 else index / 600 for index in range(600)])
     tables = {
         "reference": REFERENCE,
+        "newest": pa.concat_tables([dated(features_table(600, 2))] * 2),
         "current": features_table(600, 2, shift=1).set_column(0, "distance", holes),
         **ESTIMATED,
         "labels": pa.table({"timestamp": [NOW] * 600, "score": holes, "actual": [0, 1] * 300}),
@@ -261,3 +291,4 @@ def test_judging_imports_neither_pandas_nor_scipy_stats(tmp_path: Path) -> None:
     command = [sys.executable, "-c", JUDGE_IN_A_FRESH_PROCESS, str(tmp_path)]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert done.stdout.split("\n")[:4] == ["fired", "fired", "fired", "[]"]
+    assert done.stdout.split("\n")[:4] == ["fired", " are copies ", "fired", "[]"]
