@@ -4,7 +4,7 @@
 events in one transaction, under the leader's token.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -16,10 +16,11 @@ from daemon.policy import Course, Decision, Memory, Standing, decide
 from retraind.config.policy import Policy
 from retraind.config.settings import Model
 from retraind.errors import Conflict, LedgerError, RetraindError
-from retraind.ledger import Connection, Ledger, Transaction, jobs, looks, models
+from retraind.ledger import Connection, Ledger, Transaction, incidents, jobs, looks, models
 from retraind.ledger.looks import RECENT_LOOKS, TriggerRecord
 from triggers.base import Trigger
 from triggers.evidence import Evidence, ModelFacts
+from triggers.incident_state import IncidentState
 from triggers.verdict import Outcome, Verdict
 
 _log = structlog.get_logger(__name__)
@@ -51,10 +52,13 @@ def evaluate(reader: EvidenceReader, trigger_name: str, now: datetime) -> Verdic
         return Verdict(Outcome.ERROR, f"the trigger raised {type(error).__name__}: {error}")
 
 
-def standing(connection: Connection, model: str, now: datetime, *, audit_unwritable: bool) -> Standing:
-    """How the model stands in the ledger."""
+def standing(
+    connection: Connection, model: str, triggers: Mapping[str, Trigger], now: datetime, *, audit_unwritable: bool
+) -> Standing:
+    """How the model, with these triggers, stands in the ledger."""
     row = models.standing(connection, model)
     job = jobs.open_job(connection, model)
+    broken = incidents.holding(connection, model, triggers)
     return Standing(
         open_job=job.id if job else None,
         in_open_job=frozenset(cause["trigger"] for cause in jobs.causes(connection, job.id)) if job else frozenset(),
@@ -64,6 +68,7 @@ def standing(connection: Connection, model: str, now: datetime, *, audit_unwrita
         last_closed_at=jobs.last_closed_at(connection, model),
         requested_at=jobs.requested_since(connection, model, now - timedelta(days=1)),
         audit_unwritable=audit_unwritable,
+        incident=broken[0].open.incident.sentence if broken else None,
     )
 
 
@@ -89,8 +94,9 @@ def commit(
         guard(transaction)
         connection, now = transaction.connection, transaction.now
         record = looks.record(connection, look.model, look.trigger_name)
-        recent = [*(record.recent or []), str(look.verdict.outcome)][-RECENT_LOOKS:]
-        decision = _decide(look, record, recent, connection, now, audit_unwritable=audit_unwritable)
+        recent = _recent(look, record)
+        decision = _decide(look, settings, record, connection, now, audit_unwritable=audit_unwritable)
+        _follow_incidents(transaction, look, record)
         job = _carry_out(transaction, look, decision, record)
         values = _remembered(look, record, recent, decision, now)
         facts = models.facts(connection, look.model, settings.predictions.columns.feature_names, now)
@@ -101,10 +107,35 @@ def commit(
     return decision, job if decision.course is Course.REQUEST else None
 
 
+def would_start(ledger: Ledger, look: Look, settings: Model, *, audit_unwritable: bool) -> bool:
+    """Whether the verdict, committed as things stand, would request a job. Nothing is written."""
+    with ledger.read() as connection:
+        record = looks.record(connection, look.model, look.trigger_name)
+        now = ledger.clock.now()
+        decision = _decide(look, settings, record, connection, now, audit_unwritable=audit_unwritable)
+    return decision.course is Course.REQUEST
+
+
+def _recent(look: Look, record: TriggerRecord) -> list[str]:
+    return [*(record.recent or []), str(look.verdict.outcome)][-RECENT_LOOKS:]
+
+
+def _follow_incidents(transaction: Transaction, look: Look, record: TriggerRecord) -> None:
+    """Tells what opened and what is gone. What was acknowledged since the verdict was reached stays so."""
+    if not look.trigger.finds_incidents or look.verdict.state is None:
+        return
+    before, after = IncidentState.of(record.state), IncidentState.of(look.verdict.state)
+    for each in before.open:
+        if each.acknowledged_by is not None:
+            after = after.acknowledged([each.incident.key], each.acknowledged_by)
+    look.verdict = replace(look.verdict, state=after.within(look.verdict.state))
+    incidents.follow(transaction, look.model, look.trigger_name, before, after)
+
+
 def _decide(
     look: Look,
+    settings: Model,
     record: TriggerRecord,
-    recent: list[str],
     connection: Connection,
     now: datetime,
     *,
@@ -113,8 +144,8 @@ def _decide(
     key = look.verdict.key
     if look.verdict.fired and key and looks.known_key(connection, look.model, look.trigger_name, key):
         return Decision(Course.NOTHING, "this firing was counted before")
-    stands = standing(connection, look.model, now, audit_unwritable=audit_unwritable)
-    memory = Memory(recent, record.armed)
+    stands = standing(connection, look.model, settings.triggers, now, audit_unwritable=audit_unwritable)
+    memory = Memory(_recent(look, record), record.armed)
     return decide(look.trigger_name, look.trigger.action, look.verdict, memory, look.policy, stands, now)
 
 

@@ -42,6 +42,7 @@ class Watched:
     due: dict[str, datetime | None] = field(default_factory=dict)  # per trigger; None: only when woken
     woken: set[str] = field(default_factory=set)  # triggers to look at now, whatever their due time
     judged: dict[str, str] = field(default_factory=dict)  # per trigger: the state of things at its last look
+    searched: set[str] = field(default_factory=set)  # triggers that have looked for incidents in this round
     looking_since: datetime | None = None  # None: nobody looks at it now
 
 
@@ -223,6 +224,7 @@ class Monitor:
     def _round(self, watched: Watched, trigger_names: list[str]) -> None:
         """Looks at the triggers in turn, members before those that combine them, sharing what is read."""
         watched.reader.begin_round()
+        watched.searched.clear()
         things = self._state_of_things(watched, trigger_names)
         for name in trigger_names:
             if self.stopped.is_set():
@@ -248,6 +250,10 @@ class Monitor:
             return
         verdict = looking.evaluate(watched.reader, name, self.ledger.clock.now())
         look = looking.Look(watched.name, name, trigger, watched.model.policy, verdict)
+        if trigger.finds_incidents:
+            watched.searched.add(name)
+        elif verdict.fired:
+            self._search(watched, look)
         decision, job = looking.commit(
             self.ledger, look, watched.model, audit_unwritable=self.audit_unwritable(), guard=self.guard
         )
@@ -266,12 +272,24 @@ class Monitor:
         if job is not None:
             self._announce(job)
 
+    def _search(self, watched: Watched, look: looking.Look) -> None:
+        """Before a job starts: an incident of the data since the last look for one would be trained on."""
+        finders = {name for name, trigger in watched.model.triggers.items() if trigger.finds_incidents}
+        unwritable = self.audit_unwritable()
+        if finders - watched.searched and looking.would_start(
+            self.ledger, look, watched.model, audit_unwritable=unwritable
+        ):
+            for name in sorted(finders - watched.searched):
+                self._look(watched, name, None)
+
     def _pass_over(self, watched: Watched, name: str) -> bool:
         """Nothing new came: notes the look without computing anything. False where one is due all the same."""
         with self.ledger.write("daemon") as transaction:
             self.guard(transaction)
             record = looks.record(transaction.connection, watched.name, name)
             if record.outcome not in {Outcome.QUIET, Outcome.INSUFFICIENT}:
+                return False
+            if watched.model.triggers[name].must_look(record.state or {}, transaction.now):
                 return False
             features = watched.model.predictions.columns.feature_names
             facts = models.facts(transaction.connection, watched.name, features, transaction.now)
@@ -309,8 +327,10 @@ class Monitor:
 
 
 def _rank(trigger: Trigger) -> int:
-    """Members are looked at before the triggers that combine them."""
-    return 1 if hasattr(trigger, "of") else 0
+    """Incidents are looked for first, and members are looked at before the triggers that combine them."""
+    if trigger.finds_incidents:
+        return 0
+    return 2 if hasattr(trigger, "of") else 1
 
 
 def _first_due(trigger: Trigger, record: Any, facts: Any, now: datetime) -> datetime | None:

@@ -7,7 +7,7 @@ from enum import StrEnum
 from zoneinfo import ZoneInfo
 
 from retraind.clock import rfc3339
-from retraind.config.policy import Confirmations, Policy, QuietHours, WhenBusy
+from retraind.config.policy import Confirmations, OnIncident, Policy, QuietHours, WhenBusy
 from triggers.base import Action
 from triggers.quantities import format_duration
 from triggers.verdict import Outcome, Verdict
@@ -46,6 +46,7 @@ class Standing:
     last_closed_at: datetime | None = None
     requested_at: Sequence[datetime] = ()  # of the jobs in the last 24 hours, oldest first
     audit_unwritable: bool = False
+    incident: str | None = None  # what is broken in the data, where nobody acknowledged it
 
 
 @dataclass(frozen=True)
@@ -99,8 +100,8 @@ def _busy(trigger: str, verdict: Verdict, policy: Policy, standing: Standing) ->
 
 def held(policy: Policy, standing: Standing, now: datetime) -> str | None:
     """Why no job may be requested at `now`; None when one may. An open job is not asked about here."""
-    if standing.audit_unwritable:
-        return "the audit log cannot be written and audit.required is true"
+    if (unsafe := _unsafe(policy, standing)) is not None:
+        return unsafe
     if standing.hold_until is not None and now < standing.hold_until:
         until = rfc3339(standing.hold_until)
         return f"the breaker is open until {until}: jobs in a row ended without a deployment"
@@ -113,6 +114,15 @@ def held(policy: Policy, standing: Standing, now: datetime) -> str | None:
     today = [instant for instant in standing.requested_at if instant > now - timedelta(days=1)]
     if policy.daily_cap is not None and len(today) >= policy.daily_cap:
         return f"{len(today)} jobs in the last 24 hours; the cap is {policy.daily_cap}"
+    return None
+
+
+def _unsafe(policy: Policy, standing: Standing) -> str | None:
+    """What must be mended before a job is any good; None: nothing."""
+    if standing.audit_unwritable:
+        return "the audit log cannot be written and audit.required is true"
+    if standing.incident is not None and policy.on_incident is OnIncident.HOLD:
+        return f"an incident of the data is open: {standing.incident}"
     return None
 
 

@@ -41,6 +41,7 @@ _TONES = {
     "model.deployed": Tone.SUCCESS,
     "breaker.closed": Tone.SUCCESS,
     "trigger.recovered": Tone.SUCCESS,
+    "data.cleared": Tone.SUCCESS,
     "target.repaired": Tone.SUCCESS,
     "audit.repaired": Tone.SUCCESS,
     "failed": Tone.FAILURE,
@@ -56,6 +57,7 @@ _TONES = {
     "breaker.opened": Tone.WARNING,
     "trigger.error": Tone.WARNING,
     "trigger.stale": Tone.WARNING,
+    "data.incident": Tone.WARNING,
     "trigger.proposed": Tone.WARNING,
 }
 
@@ -74,6 +76,8 @@ _NEXT = {
     "trigger.proposed": "`retraind trigger {model}` starts it.",
     "trigger.error": "`retraind evaluate {model}` shows what it says now.",
     "trigger.stale": "`retraind status` shows whether a daemon leads, and what it looks at.",
+    "data.incident": "No job starts until it is over, unless policy.on_incident is ignore; "
+    "`retraind clear {model}` says that the data is right.",
     "breaker.opened": "`retraind resume {model}` lifts the hold once you have looked.",
     "model.paused": "`retraind resume {model}` lifts the pause.",
     "model.rolled_back": "`retraind show {model}` tells what is deployed.",
@@ -98,6 +102,8 @@ _TITLES = {
     "trigger.proposed": "{trigger} proposes a retraining",
     "trigger.error": "{trigger} cannot answer",
     "trigger.stale": "{trigger} is not looked at",
+    "data.incident": "the data is broken",
+    "data.cleared": "an incident of the data is over",
     "audit.unwritable": "the audit log cannot be written",
 }
 

@@ -16,6 +16,8 @@ EVENTS: dict[str, str] = {
     "trigger.error": "A trigger began to fail; data: trigger, sentence.",
     "trigger.recovered": "A failing trigger answers again; data: trigger.",
     "trigger.stale": "A trigger has not been looked at for too long; data: trigger, seconds.",
+    "data.incident": "A trigger found the data broken; data: trigger, kind, column, sentence, numbers, since.",
+    "data.cleared": "An incident of the data is over, or a person said go; data: as data.incident, and reason.",
     "job.requested": "A retraining was decided; data: the triggers with their numbers, or the person's reason.",
     "job.joined": "A later firing joined the open job; data: trigger, sentence, numbers.",
     "job.queued": "The job was announced to the workers.",

@@ -81,6 +81,13 @@ def _requested(event: Data, data: Data) -> str:
     return f"{event.get('actor')} asked for a retraining{forced}: {_joined(data.get('reason'))}"
 
 
+def _cleared(event: Data, data: Data) -> str:
+    about = _after(" of the column ", data.get("column"))
+    kind = _after(" (", data.get("kind")) + (")" if data.get("kind") else "")
+    over = f"the incident of the data{kind}{about} is over"
+    return over + _after(f", says {event.get('actor')}: ", _joined(data.get("reason")))
+
+
 def _stage_failed(_event: Data, data: Data) -> str:
     retry = f"; tried again at {instant(data['retry_at'])}" if data.get("retry_at") else ""
     return f"{data.get('stage')} failed ({data.get('kind')}): {_joined(data.get('error'))}{retry}"
@@ -160,6 +167,8 @@ _SENTENCES: Mapping[str, Callable[[Data, Data], str]] = {
     "trigger.error": _trigger("cannot answer"),
     "trigger.recovered": _trigger("answers again"),
     "trigger.stale": lambda _, d: f"{d.get('trigger')} has not been looked at for {span(d.get('seconds') or 0)}",
+    "data.incident": lambda _, d: "the data is broken" + _after(": ", _joined(d.get("sentence"))),
+    "data.cleared": _cleared,
     "job.requested": _requested,
     "job.joined": _trigger("fired and joined the open job"),
     "job.queued": lambda _e, _d: "announced to the workers",

@@ -1,4 +1,4 @@
-"""The verbs by which a person acts: trigger, approve, reject, cancel, rollback, pause, resume.
+"""The verbs by which a person acts: trigger, approve, reject, cancel, rollback, pause, resume, clear.
 
 Each writes the ledger in one transaction, under the person's name, and then wakes a worker. A broker
 that does not answer takes nothing back: the daemon announces later what stands in the ledger.
@@ -16,6 +16,7 @@ from retraind.errors import BrokerUnreachable, Conflict
 
 if TYPE_CHECKING:
     from retraind.config.policy import Breaker
+    from retraind.ledger import Connection
     from retraind.ledger.rows import Job
     from retraind.queue import Queue
 
@@ -28,7 +29,7 @@ def trigger(
     *,
     reason: ReasonOption = None,
     force: Annotated[
-        bool, typer.Option("--force", help="Even if the model is paused, or was trained on the same data before.")
+        bool, typer.Option("--force", help="Even if the model is paused, its data broken, or the same as before.")
     ] = False,
     wait: WaitOption = False,
     config: ConfigOption = None,
@@ -56,7 +57,7 @@ def trigger(
 
 
 def _request(opened: Session, model: str, reason: str, *, force: bool) -> "tuple[Job, bool]":
-    """The job, and whether it is new. Raises Conflict for a paused model."""
+    """The job, and whether it is new. Raises Conflict for a paused model, and for one whose data is broken."""
     from retraind.ledger import jobs, looks, models
 
     with opened.ledger.write(actor()) as transaction:
@@ -69,6 +70,8 @@ def _request(opened: Session, model: str, reason: str, *, force: bool) -> "tuple
                 f"model {model!r} is paused by {standing.paused_by}{because}; "
                 f"`retraind resume {model}` ends that, --force asks all the same"
             )
+        if open_job is None and not force:
+            _refuse_broken(opened, connection, model)
         models.make_known(transaction, model)
         requested = jobs.request(transaction, model, reason=reason, forced=force)
         if requested is not None:
@@ -77,6 +80,20 @@ def _request(opened: Session, model: str, reason: str, *, force: bool) -> "tuple
     if found is None:
         raise Conflict(f"another job of {model!r} ended this very moment; ask again")
     return found, requested is not None
+
+
+def _refuse_broken(opened: Session, connection: "Connection", model: str) -> None:
+    """Raises Conflict where an incident of the data holds the model's jobs."""
+    from retraind.config.policy import OnIncident
+    from retraind.ledger import incidents
+
+    settings = opened.settings.models[model]
+    broken = incidents.holding(connection, model, settings.triggers)
+    if broken and settings.policy.on_incident is OnIncident.HOLD:
+        raise Conflict(
+            f"the data of model {model!r} is broken: {broken[0].open.incident.sentence}; "
+            f"`retraind clear {model}` says that it is right, --force asks all the same"
+        )
 
 
 def _answer(job: "Job", *, fresh: bool, force: bool) -> str:
@@ -191,6 +208,27 @@ def resume(model: ModelArgument, *, config: ConfigOption = None, as_json: JsonOp
         with opened.ledger.write(actor()) as transaction:
             changed = models.resume(transaction, model)
     _paused(model, paused=False, changed=changed, as_json=as_json)
+
+
+def clear(
+    model: ModelArgument, *, reason: ReasonOption = None, config: ConfigOption = None, as_json: JsonOption = False
+) -> None:
+    """Say that the data is right: its open incidents hold the model no more."""
+    from daemon.reports.actions import ClearedReport
+    from retraind.ledger import incidents
+
+    with session(config) as opened:
+        triggers = opened.settings.models[opened.known(model)].triggers
+        with opened.ledger.write(actor()) as transaction:
+            cleared = incidents.clear(transaction, model, triggers, reason or "no reason given")
+    sentences = [each.open.incident.sentence for each in cleared]
+    if as_json:
+        output.show_json(ClearedReport(model, sentences, bool(sentences)))
+        return
+    for sentence in sentences:
+        output.say(f"{model} is held no more because {sentence}")
+    if not sentences:
+        output.say(f"no incident of the data holds {model}")
 
 
 def _paused(model: str, *, paused: bool, changed: bool, as_json: bool) -> None:

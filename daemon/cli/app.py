@@ -11,7 +11,7 @@ Root.groups = (
     ("Begin", ("demo", "init", "check", "schema")),
     ("Run", ("up", "run", "worker", "healthcheck")),
     ("Look", ("status", "jobs", "show", "evaluate", "audit")),
-    ("Act", ("trigger", "approve", "reject", "cancel", "rollback", "pause", "resume")),
+    ("Act", ("trigger", "approve", "reject", "cancel", "rollback", "pause", "resume", "clear")),
     ("Keep", ("ledger",)),
 )
 
@@ -45,7 +45,7 @@ declare(app, (beginning.demo, beginning.init, beginning.check, beginning.schema)
 declare(app, (running.up, running.run, running.worker, running.healthcheck))
 declare(app, (looking.status, looking.jobs, looking.show, looking.evaluate))
 declare(app, (acting.trigger, acting.approve, acting.reject, acting.cancel, acting.rollback))
-declare(app, (acting.pause, acting.resume))
+declare(app, (acting.pause, acting.resume, acting.clear))
 
 _audit = typer.Typer(rich_markup_mode=None, no_args_is_help=True, help=auditing.HELP)
 declare(_audit, (auditing.tail, auditing.verify))

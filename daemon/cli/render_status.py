@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from daemon.cli.output import heading, say, show_table, words
-from daemon.reports.status import ModelReport, OpenJobReport, StatusReport, TriggerReport
+from daemon.reports.status import IncidentReport, ModelReport, OpenJobReport, StatusReport, TriggerReport
 from retraind.telling import ago, figures, instant, span
 from triggers.wording import count
 
@@ -59,8 +59,17 @@ def _lines(model: ModelReport, now: datetime) -> Iterator[str]:
         yield f"paused by {model.paused.by} {since}{reason}; `retraind resume {model.model}` ends it"
     if model.breaker is not None:
         yield _breaker_line(model, now)
+    for incident in model.incidents:
+        yield _incident_line(model.model, incident)
     if model.held_because is not None and model.paused is None:
         yield f"no new job now: {model.held_because}"
+
+
+def _incident_line(model: str, incident: IncidentReport) -> str:
+    told = f"incident of the data since {instant(incident.since)}, found by {incident.trigger}: {incident.sentence}"
+    if incident.acknowledged_by is not None:
+        return f"{told}; {incident.acknowledged_by} said go"
+    return f"{told}; `retraind clear {model}` says that the data is right"
 
 
 def _breaker_line(model: ModelReport, now: datetime) -> str:

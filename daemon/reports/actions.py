@@ -54,6 +54,15 @@ class PausedReport:
 
 
 @dataclass(frozen=True)
+class ClearedReport:
+    """`retraind clear`. `incidents` are those that hold the model no more; `changed` is False where none did."""
+
+    model: str
+    incidents: list[str]
+    changed: bool
+
+
+@dataclass(frozen=True)
 class CopyReport:
     """`retraind ledger copy`. `rows` counts those of every table."""
 

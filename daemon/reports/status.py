@@ -15,7 +15,7 @@ from daemon.staleness import overdue
 from retraind.audit import AuditLog
 from retraind.config.settings import Model, Settings
 from retraind.identity import is_gone, name_of
-from retraind.ledger import Connection, Ledger, jobs, leases, looks, models, trail, work
+from retraind.ledger import Connection, Ledger, incidents, jobs, leases, looks, models, trail, work
 from retraind.ledger.looks import TriggerRecord
 from retraind.ledger.rows import Job
 
@@ -68,6 +68,19 @@ class BreakerReport:
 
 
 @dataclass(frozen=True)
+class IncidentReport:
+    """An open incident of the data. `column` is None where it is the whole table's; `acknowledged_by` is None while
+    it holds the model back."""
+
+    trigger: str
+    kind: str
+    column: str | None
+    sentence: str
+    since: datetime
+    acknowledged_by: str | None
+
+
+@dataclass(frozen=True)
 class OpenJobReport:
     """The job under way. `stage` is None between stages; `waiting_until` is set before a retry."""
 
@@ -113,6 +126,7 @@ class ModelReport:
     breaker: BreakerReport | None
     cooldown_until: datetime | None
     held_because: str | None
+    incidents: list[IncidentReport]
     open_job: OpenJobReport | None
     triggers: list[TriggerReport]
 
@@ -171,7 +185,9 @@ def _model(connection: Connection, name: str, model: Model, now: datetime) -> Mo
     breaker = BreakerReport(row.fruitless_jobs, row.hold_until) if row and row.fruitless_jobs else None
     closed_at = jobs.last_closed_at(connection, name)
     cooldown = closed_at + model.policy.cooldown if closed_at and model.policy.cooldown else None
+    broken = incidents.holding(connection, name, model.triggers)
     standing = Standing(
+        incident=broken[0].open.incident.sentence if broken else None,
         hold_until=breaker.until if breaker else None,
         last_closed_at=closed_at,
         requested_at=jobs.requested_since(connection, name, now - timedelta(days=1)),
@@ -188,8 +204,21 @@ def _model(connection: Connection, name: str, model: Model, now: datetime) -> Mo
         breaker=breaker,
         cooldown_until=cooldown if cooldown and cooldown > now else None,
         held_because="the model is paused" if paused else held(model.policy, standing, now),
+        incidents=[_incident(each) for each in incidents.open_of(connection, name, model.triggers)],
         open_job=_open_job(connection, job, now) if job else None,
         triggers=[_trigger(model, trigger, records.get(trigger), now) for trigger in model.triggers],
+    )
+
+
+def _incident(found: incidents.Found) -> IncidentReport:
+    incident = found.open.incident
+    return IncidentReport(
+        trigger=found.trigger,
+        kind=str(incident.kind),
+        column=incident.column,
+        sentence=incident.sentence,
+        since=found.open.since,
+        acknowledged_by=found.open.acknowledged_by,
     )
 
 
@@ -247,6 +276,10 @@ def _alarms(daemon: DaemonReport, processes: list[ProcessReport], reports: list[
         if daemon.leading and stale:
             names = ", ".join(trigger.name for trigger in stale)
             alarms.append(f"{report.model}: {names} should have been looked at and was not; see the daemon's log")
+        broken = [each for each in report.incidents if each.acknowledged_by is None]
+        if broken:
+            mend = f"see to the data, or `retraind clear {report.model}` if it is right"
+            alarms.append(f"{report.model}: {broken[0].sentence}; {mend}")
         failing = [trigger.name for trigger in report.triggers if trigger.errors_in_a_row]
         if failing:
             alarms.append(f"{report.model}: {', '.join(failing)} cannot answer")

@@ -27,6 +27,13 @@ class WhenBusy(StrEnum):
     SKIP = "skip"  # it is recorded as skipped
 
 
+class OnIncident(StrEnum):
+    """What an open incident of the data means for the model's jobs."""
+
+    HOLD = "hold"  # none is started until it is over, or a person says go
+    IGNORE = "ignore"  # it is told, and holds nothing
+
+
 def parse_time_of_day(value: object) -> time:
     """The time that `value` writes as `HH:MM`. Raises ValueError for anything else, a bare number included."""
     if isinstance(value, time):
@@ -150,6 +157,11 @@ class Policy(Section):
         default=None, description="A daily span in which no job is started; by default none."
     )
     daily_cap: int | None = Field(default=None, ge=1, description="The most jobs in 24 hours; by default any number.")
+    on_incident: OnIncident = Field(
+        default=OnIncident.HOLD,
+        description="An incident of the data that a drift trigger found: `hold` starts no job until it is over or "
+        "`retraind clear` is given, `ignore` only tells.",
+    )
     breaker: Breaker = Field(default=Breaker(), description="Holds off when jobs in a row end without a deployment.")
     approval: Approval = Field(
         default=Approval.AUTO,

@@ -156,6 +156,7 @@ def test_real_answers_are_what_the_contract_says(project):
         (["cancel", project.job("gone")], actions.DecisionReport),
         (["pause", "delays"], actions.PausedReport),
         (["resume", "delays"], actions.PausedReport),
+        (["clear", "delays"], actions.ClearedReport),
         (["rollback", "delays"], actions.RollbackReport),
         (["ledger", "copy", f"sqlite:///{project.folder}/copy.db"], actions.CopyReport),
     ]

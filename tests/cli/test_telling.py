@@ -33,6 +33,14 @@ def test_an_event_of_another_version_is_told_by_its_name():
             event("trigger.fired", trigger="drift", sentence="3 of 4 columns drifted."),
             "drift fired: 3 of 4 columns drifted",
         ),
+        (
+            event("data.incident", trigger="drift", sentence="column x is 0.000 in all of 150 rows"),
+            "the data is broken: column x is 0.000 in all of 150 rows",
+        ),
+        (
+            event("data.cleared", actor="user:ann", kind="units", column="x", reason="we count in metres now."),
+            "the incident of the data (units) of the column x is over, says user:ann: we count in metres now",
+        ),
         (event("trigger.held", trigger="drift", reason="cooldown"), "drift fired, and no job was started: cooldown"),
         (
             event("job.requested", actor="user:ann", reason="new schedule", forced=True),

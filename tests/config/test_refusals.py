@@ -182,7 +182,8 @@ MODEL = [
     ("triggers: {drift: {type: drift, current: x.csv}}", "triggers.drift.current",
      "'x.csv' stands where a section belongs; write KEY: VALUE lines below it, with keys out of file"),
     ("policy: {aproval: manual}", "policy.aproval", "unknown key (did you mean 'approval'?); the keys known here are "
-     "cooldown, confirmations, rearm, when_busy, quiet_hours, daily_cap, breaker, approval, approval_expires, retries"),
+     "cooldown, confirmations, rearm, when_busy, quiet_hours, daily_cap, on_incident, breaker, approval, "
+     "approval_expires, retries"),
     ("policy: {confirmations: 3 of 2}", "policy.confirmations",
      "'3 of 2' is not a number of confirmations; write K of N, as 2 of 3"),
     ("policy: {quiet_hours: {from: 22, to: 6:00}}", "policy.quiet_hours.from",

@@ -71,6 +71,15 @@ def test_the_breaker_holds_until_its_instant(minutes, expected):
     assert course(standing=Standing(hold_until=NOW + timedelta(minutes=minutes))) is expected
 
 
+def test_an_incident_of_the_data_holds_whatever_fires_unless_the_policy_ignores_it():
+    standing = Standing(incident="column x is gone")
+    assert course(standing=standing) is Course.HOLD
+    assert course(KEYED, standing=standing) is Course.WAIT
+    assert course(policy=Policy(on_incident="ignore"), standing=standing) is Course.REQUEST
+    assert course(action=Action.NOTIFY, standing=standing) is Course.NOTIFY
+    assert held(Policy(), standing, NOW) == "an incident of the data is open: column x is gone"
+
+
 def test_a_paused_model_starts_nothing_and_says_why():
     decision = decide(
         "drift", Action.RETRAIN, FIRED, Memory(["fired"]), Policy(), Standing(paused_because="migration"), NOW
