@@ -1,8 +1,8 @@
 """Reads a training window from wherever `training.data.source` says: store, files or a query."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 import pyarrow as pa
@@ -49,6 +49,20 @@ def read_window(model: Model, requested_at: datetime) -> Rows:
         if isinstance(source, SqlSource):
             return _from_query(model, source, window)
         return _from_store(model, window)
+
+
+def without(rows: Rows, spans: Sequence[tuple[datetime, datetime | None]]) -> Rows:
+    """The rows that lie in none of the half-open spans; None: a span has no end. Rows without a time all stay."""
+    if rows.time is None or not spans:
+        return rows
+    instants = instants_of(rows.table[rows.time])
+    kept = None
+    for start, end in spans:
+        outside = pc.less(instants, pa.scalar(start, INSTANT))
+        if end is not None:
+            outside = pc.or_(outside, pc.greater_equal(instants, pa.scalar(end, INSTANT)))
+        kept = outside if kept is None else pc.and_(kept, outside)
+    return replace(rows, table=rows.table.filter(kept))
 
 
 def read_file(pattern: str) -> pa.Table:

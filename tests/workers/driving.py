@@ -234,6 +234,7 @@ def document(changes: Mapping[str, Any]) -> dict[str, Any]:
             "url": "sqlite:///monitoring.db",
             "columns": {"actual": "late", "features": ["delay", "distance"]},
         },
+        "triggers": {},
         "policy": {},
         "training": {
             "data": {"window": {"rolling": "10d"}, "target": "late", "features": ["delay"]},

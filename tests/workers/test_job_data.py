@@ -16,9 +16,10 @@ import pytest
 from driving import MODEL, START, Project
 
 from retraind.config.policy import Breaker
-from retraind.ledger import jobs
+from retraind.ledger import jobs, looks
 from retraind.ledger.rows import Job
 from retraind.states import JobState, Stage
+from triggers.incident_state import Incident, IncidentState, Kind, OpenIncident
 
 CHECKED = (Stage.INGEST, Stage.VALIDATE)
 
@@ -37,6 +38,55 @@ def checked(project: Project, **changes: Any) -> Job:
 
 def data(**changes: Any) -> dict[str, Any]:
     return {"data": {"window": {"rolling": "10d"}, "target": "late", "features": ["delay"], **changes}}
+
+
+# --- incidents
+
+
+def remember(project: Project, state: IncidentState) -> None:
+    with project.session.ledger.write("daemon") as transaction:
+        looks.save(transaction, MODEL, "drift", {"state": state.within({})})
+
+
+GONE = Incident(Kind.MISSING, "delay", "column delay is gone", {"expected": 1.0})
+DRIFT = {"drift": {"type": "drift", "window": "7d"}}
+
+
+def test_rows_of_incidents_stay_out_of_the_window_and_the_stage_says_so(project: Project) -> None:
+    spans = ((START - timedelta(hours=100), START - timedelta(hours=90)),)
+    still = OpenIncident(GONE, START - timedelta(hours=20))
+    remember(project, IncidentState(open=(still,), left_out=spans))
+    job = checked(project, triggers=DRIFT)
+    kept = pq.read_table(project.directory(job.id).data)["timestamp"].to_pylist()
+    assert len(kept) == 216 - 9 - 18
+    assert max(kept) < START - timedelta(hours=20)
+    assert [at for at in kept if spans[0][0] <= at < spans[0][1]] == []
+    (told,) = [
+        each["result"]["left_out"] for each in project.events("stage.succeeded", job.id) if each["stage"] == "ingest"
+    ]
+    assert told["rows"] == 27
+    assert told["spans"] == [[spans[0][0].isoformat(), spans[0][1].isoformat()], [still.since.isoformat(), None]]
+
+
+def test_rows_of_what_a_person_acknowledged_or_the_policy_ignores_are_trained_on(project: Project) -> None:
+    state = IncidentState(open=(OpenIncident(GONE, START - timedelta(hours=20)),))
+    remember(project, state)
+    job = checked(project, triggers=DRIFT, policy={"on_incident": "ignore"})
+    assert pq.read_metadata(project.directory(job.id).data).num_rows == 216
+    with project.session.ledger.write("daemon") as transaction:
+        jobs.close(transaction, project.job(job.id), JobState.CANCELLED, Breaker())
+    remember(project, state.acknowledged([GONE.key], "user:ann"))
+    job = checked(project, triggers=DRIFT, policy={"on_incident": "hold"})
+    assert pq.read_metadata(project.directory(job.id).data).num_rows == 216
+
+
+def test_a_window_of_nothing_but_incidents_ends_the_job_and_says_what_to_do(project: Project) -> None:
+    remember(project, IncidentState(open=(OpenIncident(GONE, START - timedelta(days=30)),)))
+    job = checked(project, triggers=DRIFT)
+    assert job.state == JobState.FAILED
+    assert job.error is not None
+    assert "all 216 labelled rows of the window are of incidents of the data" in job.error
+    assert "`retraind clear delays`" in job.error
 
 
 # --- refused

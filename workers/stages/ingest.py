@@ -11,17 +11,18 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from retraind.config.policy import OnIncident
 from retraind.config.recipe import recipe_hash
 from retraind.config.training import Training
 from retraind.errors import DataFailure, TransientFailure
-from retraind.ledger import jobs
+from retraind.ledger import incidents, jobs
 from retraind.nearest import did_you_mean
 from retraind.states import JobState
 from workers.content import content_hash, file_hash
 from workers.context import StageContext, StageResult
 from workers.durable import making_once, remove, write_json
 from workers.job_directory import WEIGHT, JobDirectory
-from workers.sources import Rows, read_file, read_window
+from workers.sources import Rows, read_file, read_window, without
 
 
 def run(context: StageContext) -> StageResult:
@@ -78,9 +79,7 @@ def _data_hash(table: pa.Table, holdout: pa.Table, training: Training) -> str:
 
 def _materialise(context: StageContext) -> dict[str, Any]:
     """Reads the window and keeps it. Returns what is kept then: another attempt's, where that was faster."""
-    rows = read_window(context.model, context.job.requested_at)
-    if rows.table.num_rows == 0:
-        raise DataFailure("the window has no labelled rows; nothing can be trained on it")
+    rows, left_out = _sound(context)
     table = weighted(rows, context.model.training.data.window.half_life)
     train, holdout = split(table, rows.time, context.model.training)
     context.fence()
@@ -97,6 +96,7 @@ def _materialise(context: StageContext) -> dict[str, Any]:
             "holdout_rows": holdout.num_rows,
             "columns": table.column_names,
             "features": list(rows.features),
+            "left_out": left_out,
             "time": rows.time,
             "window_start": rows.window.start.isoformat() if rows.window.start else None,
             "window_end": rows.window.end.isoformat() if rows.window.end else None,
@@ -108,6 +108,30 @@ def _materialise(context: StageContext) -> dict[str, Any]:
     if whole is None:
         raise TransientFailure(f"{kept.window} went away while it was made")
     return whole
+
+
+def _sound(context: StageContext) -> tuple[Rows, dict[str, Any]]:
+    """The window's rows but those of incidents of the data, and what was left out: how many rows, of which spans."""
+    window = read_window(context.model, context.job.requested_at)
+    if window.table.num_rows == 0:
+        raise DataFailure("the window has no labelled rows; nothing can be trained on it")
+    spans = _spoilt(context)
+    rows = without(window, spans)
+    lost = window.table.num_rows - rows.table.num_rows
+    if rows.table.num_rows == 0:
+        raise DataFailure(
+            f"all {lost:,} labelled rows of the window are of incidents of the data; nothing can be trained on "
+            f"it until there are others, or `retraind clear {context.job.model}` says of an open one that it is right"
+        )
+    told = [[start.isoformat(), end.isoformat() if end else None] for start, end in spans] if lost else []
+    return rows, {"rows": lost, "spans": told}
+
+
+def _spoilt(context: StageContext) -> list[tuple[datetime, datetime | None]]:
+    if context.model.policy.on_incident is OnIncident.IGNORE:
+        return []
+    with context.session.ledger.read() as connection:
+        return incidents.spoilt(connection, context.job.model, context.model.triggers)
 
 
 def weighted(rows: Rows, half_life: timedelta | None) -> pa.Table:
