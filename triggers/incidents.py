@@ -30,9 +30,11 @@ from triggers.wording import count, figure, percent
 MIN_ROWS = 100  # with fewer, chance alone makes columns that look broken
 _LOST = 0.5  # of what should be there: no tenth more of missing values comes near
 _ALL = 0.99  # lost so far, it is an incident however long it has been so
+_MOSTLY = 0.5  # present in fewer rows, a value's absence says something: no gust, no second name
 _RARE = 0.1  # what so few rows have, a season may take away altogether
 _SURPRISE = 14.0  # nats: by Chernoff's bound chance does as much less often than once in a million
 _ROWS_A_LEVEL = 5  # fewer are an identifier's, whose values are always new
+_JUMP = 0.1  # how far a jump may be from the factor that explains it, in logarithms
 _STRETCHES = 4  # to a look's rows: a stretch within which a column may be constant by its nature
 
 Known = Mapping[tuple[str, str | None], float]
@@ -121,14 +123,21 @@ class _Column:
         return found[np.isfinite(found)]
 
     def _missing(self) -> Incident | None:
-        """Half of the values that should be there are not: at once, or, where all are gone, however long."""
+        """Half of the values that should be there are not: at once, or, where all are gone, however long.
+
+        Should be there means in the poorest stretch of the reference: gusts are missing on every calm day. Of
+        what is missing mostly anyway only the loss of all counts.
+        """
         usual = 1 - self.reference.counts.missing[self.name] / self.reference.counts.rows
         share = 1 - self.missing / self.rows
-        usual = self._lost(Kind.MISSING, share, usual, lambda past: 1 - _missing_in(past) / len(past))
-        if not usual:
+        if share > _LOST * usual or (usual < _MOSTLY and share > (1 - _ALL) * usual):
+            return None
+        poorest = min(usual, self._poorest())
+        expected = self._lost(Kind.MISSING, share, poorest, lambda past: 1 - _missing_in(past) / len(past))
+        if not expected:
             return None
         told = f"column {self.name} is missing in {percent(1 - share)} of {count(self.rows, 'row')}"
-        numbers_told = {"missing": 1 - share, "expected": usual, "rows": self.rows}
+        numbers_told = {"missing": 1 - share, "expected": expected, "rows": self.rows}
         return Incident(Kind.MISSING, self.name, f"{told}, where {percent(1 - usual)} are usual", numbers_told)
 
     def _lost(self, kind: Kind, share: float, usual: float, of: Callable[[pa.ChunkedArray], float]) -> float:
@@ -149,6 +158,17 @@ class _Column:
         if self._half_lost(lately, usual):
             return 0.0
         return min(lately, usual) if self._half_lost(share, min(lately, usual)) else 0.0
+
+    def _poorest(self) -> float:
+        """The smallest share of present values in a stretch of the reference half as long as these rows."""
+        history, step = self.new.history, max(self.rows // 2, MIN_ROWS // 2)
+        if history is None or self.name not in history.column_names or history.num_rows < step:
+            return 1.0
+        column = plain(history.column(self.name))
+        present = numbers(column.is_valid())
+        if pa.types.is_floating(column.type):
+            present = present * ~np.isnan(numbers(column))
+        return float(present[: present.size // step * step].reshape(-1, step).mean(axis=1).min())
 
     def _half_lost(self, share: float, usual: float) -> bool:
         return usual >= _RARE and share <= _LOST * usual and surprise(share, usual, self.rows) >= _SURPRISE
@@ -235,11 +255,21 @@ class _Column:
         if pa.types.is_temporal(plain(self.column).type) or pa.types.is_boolean(plain(self.column).type):
             return None
         rule = changed_units(self.layout, self.before, self.values)
-        if rule is None:
-            return None
         middle = float(np.median(self.values))
+        if rule is None or (rule.small and not self._at_once(rule.factor, middle)):
+            return None
         told = f"column {self.name} is in other units: its values {rule.told}, with a median of {figure(middle)}"
         return Incident(Kind.UNITS, self.name, told, {**rule.figures(), "median": middle, "rows": self.rows})
+
+    def _at_once(self, factor: float, middle: float) -> bool:
+        """Whether the values jumped by the factor from the rows just before: in weeks the weather may move as far."""
+        if (str(Kind.UNITS), self.name) in (self.new.expected or {}):
+            return True
+        past = self._past()
+        lately = np.empty(0) if past is None else numbers(past.slice(max(len(past) - self.rows, 0)))
+        lately = lately[np.isfinite(lately)]
+        ratio = middle / float(np.median(lately)) if lately.size and np.median(lately) else 0.0
+        return ratio > 0 and abs(log(ratio / factor)) <= _JUMP
 
 
 def _missing_in(column: pa.ChunkedArray) -> int:

@@ -53,6 +53,11 @@ class Rule:
     offset: float
     told: str
 
+    @property
+    def small(self) -> bool:
+        """A factor of up to two: what moves slowly may come as far in time."""
+        return 0.5 <= self.factor <= 2 and self.offset == 0
+
     def figures(self) -> dict[str, Any]:
         return {"factor": self.factor, "offset": self.offset}
 
@@ -104,7 +109,7 @@ def _rules(ratio: float, distance: float, fitted: Rule) -> list[Rule]:
     factors = [*_FACTORS, *_LARGE_FACTORS]
     rules = [Rule(factor, 0.0, f"are {figure(factor)} times those of the reference") for factor in factors]
     rules += [Rule(1 / factor, 0.0, f"are those of the reference divided by {figure(factor)}") for factor in factors]
-    rules = [rule for rule in rules if not 0.5 <= rule.factor <= 2 or _close(rule.factor, fitted.factor)]
+    rules = [rule for rule in rules if not rule.small or _close(rule.factor, fitted.factor)]
     if distance >= _FAR_WITH_OFFSET:
         rules += [Rule(factor, offset, f"look like {told}") for factor, offset, told in _OFFSETS]
     return [rule for rule in rules if abs(log(ratio / rule.factor)) < _LIKE]

@@ -276,6 +276,15 @@ def test_what_is_rare_anyway_may_be_gone_for_a_season() -> None:
     assert judge({"x": depth}, {"x": np.full(1000, np.nan)}) == []
 
 
+def test_what_is_missing_for_a_day_by_its_nature_is_no_incident() -> None:
+    random = np.random.default_rng(16)
+    calm = np.repeat(random.random(20) < 0.3, 200)
+    gusts = np.where(calm & (random.random(4000) < 0.95), np.nan, random.normal(20, 5, 4000))
+    today = np.where(random.random(400) < 0.95, np.nan, random.normal(20, 5, 400))
+    assert judge({"x": gusts}, {"x": today}, history=table({"x": gusts})) == []
+    assert judge({"x": gusts}, {"x": today}, history=table({"x": random.permutation(gusts)})) == [("missing", "x")]
+
+
 def test_what_the_past_knows_already_is_a_slow_change_until_all_is_lost() -> None:
     random = np.random.default_rng(3)
     full, rows = random.normal(0, 1, 4000), 500
@@ -306,6 +315,15 @@ def test_a_factor_is_told_of_columns_of_both_signs_of_ties_and_of_integers(facto
     ):
         if factor != 7.3 or draw(1)[0] > 9:
             assert judge({"x": draw(4000)}, {"x": factor * draw(500)}) == [("units", "x")]
+
+
+def test_a_factor_that_slow_change_may_reach_must_come_at_once() -> None:
+    random = np.random.default_rng(17)
+    before, now = random.normal(40, 4, 4000), random.normal(40, 4, 500) * 1.609344
+    assert judge({"x": before}, {"x": now}, past=table({"x": random.normal(40, 4, 1000)})) == [("units", "x")]
+    assert judge({"x": before}, {"x": now}, past=table({"x": random.normal(58, 4, 1000)})) == []
+    known = {("units", "x"): 1.0}
+    assert judge({"x": before}, {"x": now}, past=table({"x": now}), expected=known) == [("units", "x")]
 
 
 def test_fewer_than_a_hundred_rows_tell_nothing() -> None:
