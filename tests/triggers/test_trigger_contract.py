@@ -271,7 +271,6 @@ for name in ("day_before", "week_before"):
     tables[name] = read("newest").select(["timestamp"]).slice(0, 0)
 tables["newest"] = read("newest")
 print(drift.evaluate(Evidence(facts, {}, tables), now).sentence.rpartition(" are copies ")[1])
-print(rank.evaluate(Evidence(facts, {}, {"counts": Counts(600, 600), "labels": read("labels")}), now).outcome)
 print([name for name in ("pandas", "scipy.stats", "sklearn", "mlflow") if name in sys.modules])
 """
 
@@ -290,5 +289,4 @@ def test_judging_imports_neither_pandas_nor_scipy_stats(tmp_path: Path) -> None:
             file.write_table(table)
     command = [sys.executable, "-c", JUDGE_IN_A_FRESH_PROCESS, str(tmp_path)]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
-    assert done.stdout.split("\n")[:4] == ["fired", "fired", "fired", "[]"]
-    assert done.stdout.split("\n")[:4] == ["fired", " are copies ", "fired", "[]"]
+    assert done.stdout.split("\n")[:5] == ["fired", "fired", "fired", " are copies ", "[]"]
