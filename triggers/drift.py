@@ -11,24 +11,31 @@ where the reference is no window of the store, with the first ones after its dep
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from triggers.base import Trigger
-from triggers.evidence import Evidence, ModelFacts, Request, RowsRequest, TableFileRequest, TrainingRequest, Window
+from triggers.evidence import (
+    TIME,
+    Evidence,
+    ModelFacts,
+    Request,
+    RowsRequest,
+    TableFileRequest,
+    TrainingRequest,
+    Window,
+)
 from triggers.quantities import Duration, Rate
 from triggers.verdict import Outcome, Verdict
 from triggers.wording import count, figure, instant, listing, percent, span
 
 if TYPE_CHECKING:
-    import pyarrow as pa
-
-    from triggers.comparison import Comparison
+    from triggers.pairs import Pair
 
 PREDICTION = "prediction"
+
 _HIGHEST_LEVEL = 0.05  # however many false alarms are allowed, and however rarely is looked
 
 
@@ -105,6 +112,16 @@ class DriftTrigger(Trigger):
     js: float = Field(
         default=0.1, ge=0, le=1, description="The Jensen-Shannon distance that matters, beyond its noise."
     )
+    location: float = Field(
+        default=0.02,
+        ge=0,
+        le=0.5,
+        description="The shift that matters: how far the chance that a current value lies "
+        "above one of the reference is from a half.",
+    )
+    scale: float = Field(
+        default=0.1, ge=0, description="The change of spread that matters: of the mean squared rank, relative to 1."
+    )
     min_rows: int = Field(default=500, ge=20, description="With fewer rows on either side the answer is insufficient.")
     share: float | None = Field(
         default=None, gt=0, le=1, description="The share of columns that must drift; by default any one."
@@ -133,7 +150,7 @@ class DriftTrigger(Trigger):
         if isinstance(spans, tuple):
             before, current = spans
             asked["prediction_reference"] = RowsRequest(before, (PREDICTION,), version=facts.version)
-            asked["prediction_current"] = RowsRequest(current, (PREDICTION,), version=facts.version)
+            asked["prediction_current"] = RowsRequest(current, (TIME, PREDICTION), version=facts.version)
         return asked
 
     def _columns(self, facts: ModelFacts) -> tuple[str, ...]:
@@ -149,7 +166,7 @@ class DriftTrigger(Trigger):
     def _current_request(self, columns: tuple[str, ...], now: datetime) -> Request:
         if self.current is not None:
             return TableFileRequest(self.current.file, columns)
-        return RowsRequest(Window(now - self.window, now), columns)
+        return RowsRequest(Window(now - self.window, now), (TIME, *columns))
 
     def _reference_span(self, now: datetime) -> Window:
         reference = self.reference
@@ -194,16 +211,17 @@ class DriftTrigger(Trigger):
             )
             return Verdict(Outcome.ERROR, sentence, numbers)
         try:
-            comparisons = [comparison for pair in pairs for comparison in pair.comparisons()]
+            return self._judge(pairs, now, numbers)
         except ValueError as error:
             advice = "correct it, or leave the column out under features"
             return Verdict(Outcome.ERROR, f"{_sentence_case(str(error))}; {advice}.", numbers)
-        return self._judge(comparisons, f"on {self._rows_told(pairs[0])}", numbers)
 
-    def _pairs(self, evidence: Evidence, now: datetime) -> "tuple[list[_Pair], dict[str, str], str | None]":
+    def _pairs(self, evidence: Evidence, now: datetime) -> "tuple[list[Pair], dict[str, str], str | None]":
         """What can be compared, what cannot and why, and, where the whole cannot be judged yet, why."""
+        from triggers.pairs import Pair
+
         columns, spans = self._columns(evidence.facts), self._prediction_spans(evidence.facts, now)
-        pairs: list[_Pair] = []
+        pairs: list[Pair] = []
         unjudged: dict[str, str] = {}
         if columns:
             reference = evidence.answers["reference"]
@@ -216,14 +234,14 @@ class DriftTrigger(Trigger):
                         "reference: {window: 28d} would compare with earlier rows of the store"
                     ),
                 )
-            pairs.append(_Pair(columns, reference, evidence.answers["current"], prediction=False))
+            pairs.append(Pair(columns, reference, evidence.answers["current"], prediction=False))
             if pairs[0].short_of(self.min_rows):
                 return pairs, {}, f"There are only {self._rows_told(pairs[0])}; {self.min_rows:,} are needed of either"
         if isinstance(spans, str):
             unjudged = {PREDICTION: spans} if self.prediction else {}
         else:
             answers = evidence.answers
-            of_version = _Pair(
+            of_version = Pair(
                 (PREDICTION,), answers["prediction_reference"], answers["prediction_current"], prediction=True
             )
             if of_version.short_of(self.min_rows):
@@ -235,35 +253,37 @@ class DriftTrigger(Trigger):
             return [], unjudged, f"There are no features to compare, and of predictions: {unjudged[PREDICTION]}"
         return pairs, unjudged, None
 
-    def _judge(self, comparisons: "list[Comparison]", rows: str, numbers: dict[str, Any]) -> Verdict:
+    def _judge(self, pairs: "list[Pair]", now: datetime, numbers: dict[str, Any]) -> Verdict:
+        """Raises ValueError naming a column that cannot be compared."""
         from triggers.comparison import Sizes
-        from triggers.statistics import adjust
+        from triggers.judging import judge
 
-        sizes = Sizes(self.ks, self.psi, self.js)
-        adjusted = adjust([each.p_value for each in comparisons], self.correction)
-        significant = {each.name for each, p in zip(comparisons, adjusted, strict=True) if p <= self.level}
-        ordered = sorted(comparisons, key=lambda each: -each.strength)
-        drifted = [each for each in ordered if each.name in significant and each.large(sizes)]
-        names = {each.name for each in drifted}
-        columns = {
-            each.name: {**each.figures(), "p_adjusted": p, "drifted": each.name in names}
-            for each, p in zip(comparisons, adjusted, strict=True)
+        compared = [each for pair in pairs for each in pair.compared(self.window, now, self.min_rows)]
+        sizes = Sizes(self.ks, self.psi, self.js, self.location, self.scale)
+        found = judge(compared, sizes, self.correction, self.level)
+        ordered = sorted(found.values(), key=lambda each: -each.comparison.strength)
+        drifted = [each for each in ordered if each.drifted]
+        whole = {each.name: each for part in reversed(compared) for each in part.comparisons}
+        numbers = {
+            **numbers,
+            "windows": [each.told() for each in compared],
+            "columns": {
+                name: {**whole[name].figures(), **judged.figures(), "drifted": judged.drifted}
+                for name, judged in found.items()
+            },
+            "drifted": [each.comparison.name for each in drifted],
         }
-        numbers = {**numbers, "columns": columns, "drifted": [each.name for each in drifted]}
-        told = (
-            f"{len(drifted)} of {count(len(comparisons), 'column')} drifted"
-            if drifted
-            else (f"None of {count(len(comparisons), 'column')} drifted")
-        )
-        tested = f"{rows}, at level {figure(self.level)} ({self.false_alarms})"
+        tested = f"on {self._rows_told(pairs[0])}, at level {figure(self.level)} ({self.false_alarms})"
+        columns = count(len(found), "column")
         if not drifted:
-            return Verdict(Outcome.QUIET, f"{told}, the furthest being {_told(ordered[0])}, {tested}.", numbers)
-        told += f": {listing([_told(each) for each in drifted])}"
-        if self.share is not None and len(drifted) < self.share * len(comparisons):
-            return Verdict(Outcome.QUIET, f"{told}, {tested}; it takes {percent(self.share)} of them.", numbers)
-        return Verdict(Outcome.FIRED, f"{told}, {tested}.", numbers)
+            sentence = f"None of {columns} drifted, the furthest being {ordered[0].told()}, {tested}."
+            return Verdict(Outcome.QUIET, sentence, numbers)
+        told = f"{len(drifted)} of {columns} drifted: {listing([each.told() for each in drifted])}, {tested}"
+        if self.share is not None and len(drifted) < self.share * len(found):
+            return Verdict(Outcome.QUIET, f"{told}; it takes {percent(self.share)} of them.", numbers)
+        return Verdict(Outcome.FIRED, f"{told}.", numbers)
 
-    def _rows_told(self, pair: "_Pair") -> str:
+    def _rows_told(self, pair: "Pair") -> str:
         before, current = pair.rows().values()
         now = f"of {self.current.file}" if self.current and not pair.prediction else f"of the last {span(self.window)}"
         if pair.prediction:
@@ -276,50 +296,6 @@ class DriftTrigger(Trigger):
             against = "of the reference window"
         noun = "prediction" if pair.prediction else "row"
         return f"{count(current, noun)} {now} against {before:,} {against}"
-
-
-@dataclass(frozen=True)
-class _Pair:
-    """Two tables and the columns to compare between them."""
-
-    names: tuple[str, ...]
-    reference: "pa.Table"
-    current: "pa.Table"
-    prediction: bool
-
-    def rows(self) -> dict[str, int]:
-        return {"reference": self.reference.num_rows, "current": self.current.num_rows}
-
-    def short_of(self, rows: int) -> bool:
-        return min(self.rows().values()) < rows
-
-    def comparisons(self) -> "list[Comparison]":
-        """Raises ValueError naming a column that cannot be compared."""
-        from triggers.comparison import compare
-        from triggers.profile import ReferenceProfile, WindowProfile
-
-        reference = ReferenceProfile.of(self.reference, self.names)
-        current = WindowProfile(reference.layouts)
-        current.add(self.current)
-        return list(compare(reference, current))
-
-
-def _told(comparison: "Comparison") -> str:
-    """The column's name with what is most telling about it."""
-    parts = []
-    if comparison.ks is not None:
-        parts.append(f"KS {figure(comparison.ks)}")
-    if comparison.kind == "number":
-        parts.append(f"PSI {figure(comparison.psi)}")
-    else:
-        parts.append(f"JS {figure(comparison.js)}")
-    if abs(comparison.missing_current - comparison.missing_reference) >= 0.01:
-        parts.append(f"{percent(comparison.missing_current)} missing, was {percent(comparison.missing_reference)}")
-    if comparison.unseen >= 0.01:
-        parts.append(f"{percent(comparison.unseen)} in categories never seen before")
-    if comparison.note is not None:
-        parts.append(comparison.note)
-    return f"{comparison.name} ({', '.join(parts)})"
 
 
 def _sentence_case(text: str) -> str:
