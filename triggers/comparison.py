@@ -169,7 +169,7 @@ def _categories(
 ) -> Comparison:
     levels = _with_missing(before, now, missing)
     complete = isinstance(layout, CategoryLayout) and layout.complete
-    p_value = chi_squared_p_value(*levels)
+    p_value = chi_squared_p_value(*levels, others=now.size - 1 if isinstance(layout, CategoryLayout) else None)
     return Comparison(
         name=name,
         kind="category",

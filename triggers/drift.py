@@ -32,6 +32,7 @@ from triggers.verdict import Outcome, Verdict
 from triggers.wording import count, figure, instant, listing, percent, span
 
 if TYPE_CHECKING:
+    from triggers.judging import Compared
     from triggers.pairs import Pair
 
 PREDICTION = "prediction"
@@ -123,6 +124,12 @@ class DriftTrigger(Trigger):
         default=0.1, ge=0, description="The change of spread that matters: of the mean squared rank, relative to 1."
     )
     min_rows: int = Field(default=500, ge=20, description="With fewer rows on either side the answer is insufficient.")
+    natural: bool = Field(
+        default=True, description="Where the reference has times, a drift must also exceed what its own blocks move."
+    )
+    season: Literal["day", "week"] | None = Field(
+        default=None, description="Compare like with like: the hours of a day, or the days of a week, in UTC."
+    )
     share: float | None = Field(
         default=None, gt=0, le=1, description="The share of columns that must drift; by default any one."
     )
@@ -149,7 +156,7 @@ class DriftTrigger(Trigger):
         spans = self._prediction_spans(facts, now)
         if isinstance(spans, tuple):
             before, current = spans
-            asked["prediction_reference"] = RowsRequest(before, (PREDICTION,), version=facts.version)
+            asked["prediction_reference"] = RowsRequest(before, (TIME, PREDICTION), version=facts.version)
             asked["prediction_current"] = RowsRequest(current, (TIME, PREDICTION), version=facts.version)
         return asked
 
@@ -158,10 +165,10 @@ class DriftTrigger(Trigger):
 
     def _reference_request(self, columns: tuple[str, ...], now: datetime) -> Request:
         if isinstance(self.reference, str):
-            return TrainingRequest(columns)
+            return TrainingRequest((TIME, *columns))
         if self.reference.file is not None:
             return TableFileRequest(self.reference.file, columns)
-        return RowsRequest(self._reference_span(now), columns)
+        return RowsRequest(self._reference_span(now), (TIME, *columns))
 
     def _current_request(self, columns: tuple[str, ...], now: datetime) -> Request:
         if self.current is not None:
@@ -257,8 +264,16 @@ class DriftTrigger(Trigger):
         """Raises ValueError naming a column that cannot be compared."""
         from triggers.comparison import Sizes
         from triggers.judging import judge
+        from triggers.pairs import Outlook
+        from triggers.season import NAMES
 
-        compared = [each for pair in pairs for each in pair.compared(self.window, now, self.min_rows)]
+        outlook = Outlook(self.window, now, self.min_rows, self.natural, self.season)
+        compared = [each for pair in pairs for each in pair.compared(outlook)]
+        if not compared:
+            lacks = f"The reference has too little of the {NAMES[self.season or 'week']} that the window holds"
+            return Verdict(
+                Outcome.INSUFFICIENT, f"{lacks}; it takes {self.min_rows:,} rows like the window's.", numbers
+            )
         sizes = Sizes(self.ks, self.psi, self.js, self.location, self.scale)
         found = judge(compared, sizes, self.correction, self.level)
         ordered = sorted(found.values(), key=lambda each: -each.comparison.strength)
@@ -274,6 +289,7 @@ class DriftTrigger(Trigger):
             "drifted": [each.comparison.name for each in drifted],
         }
         tested = f"on {self._rows_told(pairs[0])}, at level {figure(self.level)} ({self.false_alarms})"
+        tested += self._unknown(pairs[0], compared)
         columns = count(len(found), "column")
         if not drifted:
             sentence = f"None of {columns} drifted, the furthest being {ordered[0].told()}, {tested}."
@@ -282,6 +298,17 @@ class DriftTrigger(Trigger):
         if self.share is not None and len(drifted) < self.share * len(found):
             return Verdict(Outcome.QUIET, f"{told}; it takes {percent(self.share)} of them.", numbers)
         return Verdict(Outcome.FIRED, f"{told}.", numbers)
+
+    def _unknown(self, pair: "Pair", compared: "list[Compared]") -> str:
+        """What was to be looked out for and could not be, as the end of a sentence; empty: nothing."""
+        side = pair.timeless()
+        unknown = ["season"] if self.season is not None and side is not None else []
+        if self.natural and not any(each.natures for each in compared):
+            unknown.append("natural variation")
+        if not unknown:
+            return ""
+        because = f"the {side} has no times" if side else "the reference is too short to know"
+        return f", without {' and '.join(unknown)} ({because})"
 
     def _rows_told(self, pair: "Pair") -> str:
         before, current = pair.rows().values()

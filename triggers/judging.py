@@ -1,8 +1,10 @@
-"""Which columns have drifted: every test of every column, over windows of several lengths, against two bars.
+"""Which columns have drifted: every test of every column, over windows of several lengths, against three bars.
 
 Called by the drift trigger. A test passes the bar of noise when its p-value, corrected for the number
 of all tests of the look, is at most the look's level; that of effect when the effect that belongs to
-it is of the size asked for. A column has drifted when one test passes both at once.
+it is of the size asked for; and that of nature when its distance also exceeds what the reference's
+own blocks move (`triggers.natural`), at the level divided by the number of tests. A column has
+drifted when one test passes every bar at once; one that is not known is not asked for.
 
 With Holm's or Bonferroni's correction the chance that any test of a look passes the bar of noise
 without any drift is at most the level, whatever the dependence between columns, tests and windows;
@@ -16,7 +18,8 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-from triggers.comparison import Comparison, Sizes, Tested
+from triggers.comparison import Comparison, Sizes, Tested, TestName
+from triggers.natural import Nature
 from triggers.statistics import Correction, adjust
 from triggers.wording import figure, percent, span
 
@@ -30,10 +33,27 @@ class Compared:
     length: timedelta | None  # None: the samples have no time
     rows: Mapping[str, int]  # of the reference and of the current data
     comparisons: Sequence[Comparison]
+    natures: Mapping[tuple[str, TestName], Nature]  # by column and test; what is not in it is not known
 
     def told(self) -> dict[str, Any]:
-        """Which window it is, JSON-able."""
-        return {"window": None if self.length is None else span(self.length), "rows": dict(self.rows)}
+        """Which window it is, and how many blocks of the reference tell its natural variation. JSON-able."""
+        nature = next(iter(self.natures.values()), None)
+        return {
+            "window": None if self.length is None else span(self.length),
+            "rows": dict(self.rows),
+            "blocks": None if nature is None else {"number": nature.blocks, "length": span(nature.length)},
+        }
+
+    def natural_bar(self, comparison: Comparison, test: Tested, level: float) -> float | None:
+        """What the test's distance must exceed beyond the data's own moves; None: not known."""
+        nature = self.natures.get((comparison.name, test.name))
+        if nature is None:
+            return None
+        before, now = float(self.rows["reference"]), float(self.rows["current"])
+        if test.name in {"ks", "rank_sum", "mood"}:
+            before *= 1 - comparison.missing_reference
+            now *= 1 - comparison.missing_current
+        return nature.bar(level, 1 / before + 1 / now)
 
 
 @dataclass(frozen=True)
@@ -45,11 +65,18 @@ class Judged:
     test: Tested
     p_adjusted: float
     noise: bool
+    natural_bar: float | None  # None: not known
+
+    @property
+    def nature(self) -> bool | None:
+        """Whether the bar of nature was passed; None: it is not known."""
+        return None if self.natural_bar is None else self.test.distance > self.natural_bar
 
     @property
     def bars(self) -> dict[str, bool]:
-        """Whether each bar was passed."""
-        return {"noise": self.noise, "effect": self.test.large}
+        """Whether each bar that is known was passed."""
+        bars = {"noise": self.noise, "effect": self.test.large}
+        return bars if self.nature is None else {**bars, "nature": self.nature}
 
     @property
     def drifted(self) -> bool:
@@ -58,7 +85,16 @@ class Judged:
     def figures(self) -> dict[str, Any]:
         """JSON-able."""
         length = None if self.length is None else span(self.length)
-        return {"test": self.test.name, "window": length, "p_adjusted": self.p_adjusted, **self.bars}
+        return {
+            "test": self.test.name,
+            "window": length,
+            "p_adjusted": self.p_adjusted,
+            "distance": self.test.distance,
+            "natural_bar": self.natural_bar,
+            "noise": self.noise,
+            "effect": self.test.large,
+            "nature": self.nature,
+        }
 
     def told(self) -> str:
         """The column's name with what is most telling about it, and the bars."""
@@ -76,15 +112,16 @@ def judge(compared: Sequence[Compared], sizes: Sizes, correction: Correction, le
     """Of each column, in the order given, the test that tells most: one that passed all bars, else most of them, and
     of those the one with the smallest p-value."""
     tests = [
-        (comparison, each.length, test)
+        (each, comparison, test)
         for each in compared
         for comparison in each.comparisons
         for test in comparison.tests(sizes)
     ]
     adjusted = adjust([test.p_value for _, _, test in tests], correction)
     best: dict[str, Judged] = {each.name: _untested(each) for part in compared for each in part.comparisons}
-    for (comparison, length, test), p in zip(tests, adjusted, strict=True):
-        judged = Judged(comparison, length, test, p, p <= level)
+    for (each, comparison, test), p in zip(tests, adjusted, strict=True):
+        bar = each.natural_bar(comparison, test, level / len(tests))
+        judged = Judged(comparison, each.length, test, p, p <= level, bar)
         if _rank(judged) > _rank(best[comparison.name]):
             best[comparison.name] = judged
     return best
@@ -92,7 +129,7 @@ def judge(compared: Sequence[Compared], sizes: Sizes, correction: Correction, le
 
 def _untested(comparison: Comparison) -> Judged:
     """A column of which nothing can be tested: no value on one side, and none missing on either."""
-    return Judged(comparison, None, Tested("ks", 1.0, 0.0, large=False), 1.0, noise=False)
+    return Judged(comparison, None, Tested("ks", 1.0, 0.0, large=False), 1.0, noise=False, natural_bar=None)
 
 
 def _rank(judged: Judged) -> tuple[int, float]:
