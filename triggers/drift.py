@@ -28,6 +28,7 @@ from triggers.evidence import (
     Window,
 )
 from triggers.quantities import Duration, Rate
+from triggers.sequential import Material, Pace, look, unseen
 from triggers.verdict import Outcome, Verdict
 from triggers.wording import count, figure, instant, listing, percent, span
 
@@ -37,6 +38,11 @@ if TYPE_CHECKING:
 
 PREDICTION = "prediction"
 
+_NO_TRAINING = (
+    "No version has been deployed yet, so there is no training data to compare with; "
+    "reference: {window: 28d} would compare with earlier rows of the store"
+)
+_ADVICE = "correct it, or leave the column out under features"
 _HIGHEST_LEVEL = 0.05  # however many false alarms are allowed, and however rarely is looked
 
 
@@ -102,6 +108,10 @@ class DriftTrigger(Trigger):
     current: CurrentFile | None = Field(
         default=None, description="{file: PATH} takes the current features from a file instead of the store."
     )
+    method: Literal["windows", "sequential"] = Field(
+        default="windows",
+        description="Judge windows at every look, or gather evidence from look to look without a window (sequential).",
+    )
     correction: Literal["holm", "benjamini-hochberg", "bonferroni"] = Field(
         default="holm", description="How the tests are corrected for the number of columns."
     )
@@ -134,6 +144,18 @@ class DriftTrigger(Trigger):
         default=None, gt=0, le=1, description="The share of columns that must drift; by default any one."
     )
 
+    @model_validator(mode="after")
+    def _sequence_is_possible(self) -> "DriftTrigger":
+        if self.method == "windows":
+            return self
+        for name in ("current", "share", "season"):
+            if getattr(self, name) is not None:
+                raise ValueError(f"method: sequential knows no {name}; take it out, or write method: windows")
+        slides = isinstance(self.reference, Reference) and self.reference.window is not None
+        if slides and isinstance(self.reference, Reference) and self.reference.before is None:
+            raise ValueError("method: sequential needs a reference that stays; write reference.before, or training")
+        return self
+
     @property
     def wakes_on_rows(self) -> bool:  # type: ignore[override]  # here it hangs on the settings, and is only ever read
         """A file changes without a new row in the store."""
@@ -149,6 +171,9 @@ class DriftTrigger(Trigger):
 
     def requests(self, facts: ModelFacts, state: Mapping[str, Any], now: datetime) -> Mapping[str, Request]:
         columns = self._columns(facts)
+        if self.method == "sequential":
+            rows = RowsRequest(self._unseen(facts, state, now), (TIME, *columns))
+            return {"reference": self._reference_request(columns, now), "current": rows} if columns else {}
         asked: dict[str, Request] = {}
         if columns:
             asked["reference"] = self._reference_request(columns, now)
@@ -159,6 +184,9 @@ class DriftTrigger(Trigger):
             asked["prediction_reference"] = RowsRequest(before, (TIME, PREDICTION), version=facts.version)
             asked["prediction_current"] = RowsRequest(current, (TIME, PREDICTION), version=facts.version)
         return asked
+
+    def _unseen(self, facts: ModelFacts, state: Mapping[str, Any], now: datetime) -> Window:
+        return unseen(state, facts.version, Pace(self.cadence(), self.false_alarms), self.window, now)
 
     def _columns(self, facts: ModelFacts) -> tuple[str, ...]:
         return facts.features if self.features is None else self.features
@@ -202,6 +230,8 @@ class DriftTrigger(Trigger):
         return Window(first, first + self.window), Window(start, now)
 
     def evaluate(self, evidence: Evidence, now: datetime) -> Verdict:
+        if self.method == "sequential":
+            return self._sequential(evidence, now)
         pairs, unjudged, lack = self._pairs(evidence, now)
         numbers: dict[str, Any] = {
             "level": self.level,
@@ -220,8 +250,28 @@ class DriftTrigger(Trigger):
         try:
             return self._judge(pairs, now, numbers)
         except ValueError as error:
-            advice = "correct it, or leave the column out under features"
-            return Verdict(Outcome.ERROR, f"{_sentence_case(str(error))}; {advice}.", numbers)
+            return Verdict(Outcome.ERROR, f"{_sentence_case(str(error))}; {_ADVICE}.", numbers)
+
+    def _sequential(self, evidence: Evidence, now: datetime) -> Verdict:
+        from triggers.comparison import Sizes
+
+        facts, columns = evidence.facts, self._columns(evidence.facts)
+        numbers = {"method": self.method, "false_alarms": str(self.false_alarms)}
+        if not columns:
+            return Verdict(Outcome.ERROR, "There are no features to compare, and method: sequential judges no others.")
+        reference = evidence.answers["reference"]
+        if reference is None:
+            return Verdict(Outcome.INSUFFICIENT, f"{_NO_TRAINING}.", numbers)
+        if reference.num_rows < self.min_rows:
+            told = f"There are only {reference.num_rows:,} rows to compare with; {self.min_rows:,} are needed."
+            return Verdict(Outcome.INSUFFICIENT, told, numbers)
+        window = self._unseen(facts, evidence.state, now)
+        material = Material(columns, reference, evidence.answers["current"], evidence.state, facts.version, window)
+        sizes = Sizes(self.ks, self.psi, self.js, self.location, self.scale)
+        try:
+            return look(material, Pace(self.cadence(), self.false_alarms), sizes, numbers)
+        except ValueError as error:
+            return Verdict(Outcome.ERROR, f"{_sentence_case(str(error))}; {_ADVICE}.", numbers)
 
     def _pairs(self, evidence: Evidence, now: datetime) -> "tuple[list[Pair], dict[str, str], str | None]":
         """What can be compared, what cannot and why, and, where the whole cannot be judged yet, why."""
@@ -233,14 +283,7 @@ class DriftTrigger(Trigger):
         if columns:
             reference = evidence.answers["reference"]
             if reference is None:
-                return (
-                    [],
-                    {},
-                    (
-                        "No version has been deployed yet, so there is no training data to compare with; "
-                        "reference: {window: 28d} would compare with earlier rows of the store"
-                    ),
-                )
+                return [], {}, _NO_TRAINING
             pairs.append(Pair(columns, reference, evidence.answers["current"], prediction=False))
             if pairs[0].short_of(self.min_rows):
                 return pairs, {}, f"There are only {self._rows_told(pairs[0])}; {self.min_rows:,} are needed of either"

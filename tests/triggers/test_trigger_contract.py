@@ -52,6 +52,7 @@ PREDICTIONS = {"prediction_reference": predictions_table(600, 1), "prediction_cu
 NO_PREDICTIONS = {name: table.slice(0, 0) for name, table in PREDICTIONS.items()}
 REFERENCE = features_table(2000, 1)
 NO_ROWS = features_table(0, 1)
+TIMED = features_table(600, 2).append_column("timestamp", pa.array([NOW - DAY] * 600, pa.timestamp("us", "UTC")))
 
 CASES = {
     "cron first look": Case(CRON, {}, QUIET),
@@ -88,6 +89,7 @@ CASES = {
     "drift of other columns": Case(
         DRIFT, {"reference": predictions_table(600, 1), "current": REFERENCE, **PREDICTIONS}, ERROR
     ),
+    "drift in sequence": Case({**DRIFT, "method": "sequential"}, {"reference": REFERENCE, "current": TIMED}, QUIET),
     "drift of all missing": Case(
         DRIFT,
         {
