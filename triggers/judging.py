@@ -23,6 +23,9 @@ from triggers.natural import Nature
 from triggers.statistics import Correction, adjust
 from triggers.wording import figure, percent, span
 
+# A shift moves the mean squared rank by its square, times 12 at most. That square has a far heavier tail than the
+# shift, so the blocks' own mean square does not bound it.
+_SPREAD_OF_A_SHIFT = 12
 _TOLD = {"rank_sum": "location", "mood": "scale"}
 
 
@@ -47,13 +50,17 @@ class Compared:
     def natural_bar(self, comparison: Comparison, test: Tested, level: float) -> float | None:
         """What the test's distance must exceed beyond the data's own moves; None: not known."""
         nature = self.natures.get((comparison.name, test.name))
+        location = self.natures.get((comparison.name, "rank_sum"))
         if nature is None:
             return None
         before, now = float(self.rows["reference"]), float(self.rows["current"])
         if test.name in {"ks", "rank_sum", "mood"}:
             before *= 1 - comparison.missing_reference
             now *= 1 - comparison.missing_current
-        return nature.bar(level, 1 / before + 1 / now)
+        bar = nature.bar(level, 1 / before + 1 / now)
+        if test.name == "mood" and location is not None:
+            bar += _SPREAD_OF_A_SHIFT * location.bar(level, 1 / before + 1 / now) ** 2
+        return bar
 
 
 @dataclass(frozen=True)
