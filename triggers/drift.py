@@ -1,9 +1,10 @@
 """Fires when the data of the current window is no longer like the reference.
 
-A column has drifted when its test is significant and its effect is of a size that matters. The
-tests are corrected for the number of columns, and for the number of looks: the level of a look is
-the false alarms allowed in a time, divided among the looks in it, so that with no drift at all no
-more alarms are expected than the user stated.
+A column has drifted when a test of it is significant, the effect that belongs to the test is of a size
+that matters, and it is more than the reference moves by itself (`triggers.judging`). The level of a
+look is the false alarms allowed in a time, divided among the looks in it, and the look's tests, of
+all columns and windows, share it: so with no drift at all no more alarms are expected than the user
+stated. `method: sequential` gathers evidence instead (`triggers.sequential`).
 
 Features are compared with the reference. Predictions are compared with earlier predictions of the
 same version, since another version predicts otherwise: with those of the reference window, or,
