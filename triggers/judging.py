@@ -6,11 +6,12 @@ it is of the size asked for; and that of nature when its distance also exceeds w
 own blocks move (`triggers.natural`), at the level divided by the number of tests. A column has
 drifted when one test passes every bar at once; one that is not known is not asked for.
 
-With Holm's or Bonferroni's correction the chance that any test of a look passes the bar of noise
-without any drift is at most the level, whatever the dependence between columns, tests and windows;
-the other bars only make it smaller. Expectations add up whatever the dependence between looks, so
-the false alarms expected in a time are at most the sum of its looks' levels. Benjamini-Hochberg's
-correction is as good where the tests depend on each other positively.
+Tests of location have the larger part of the level: p-values are divided by weights that add up to the
+number of tests. With Holm's or Bonferroni's correction the chance that any test of a look passes the
+bar of noise without any drift is then at most the level, whatever the dependence between columns,
+tests and windows; the other bars only make it smaller. Expectations add up whatever the dependence
+between looks, so the false alarms expected in a time are at most the sum of its looks' levels.
+Benjamini-Hochberg's correction is as good where the tests depend on each other positively.
 """
 
 from collections.abc import Mapping, Sequence
@@ -23,6 +24,8 @@ from triggers.natural import Nature
 from triggers.statistics import Correction, adjust
 from triggers.wording import figure, percent, span
 
+# A column's three tests of order share its part of the level so (they add up to 3): of small drifts most are shifts.
+_WEIGHTS: dict[TestName, float] = {"rank_sum": 2.0, "ks": 0.5, "mood": 0.5}
 # A shift moves the mean squared rank by its square, times 12 at most. That square has a far heavier tail than the
 # shift, so the blocks' own mean square does not bound it.
 _SPREAD_OF_A_SHIFT = 12
@@ -124,10 +127,10 @@ def judge(compared: Sequence[Compared], sizes: Sizes, correction: Correction, le
         for comparison in each.comparisons
         for test in comparison.tests(sizes)
     ]
-    adjusted = adjust([test.p_value for _, _, test in tests], correction)
+    adjusted = adjust([min(test.p_value / _WEIGHTS.get(test.name, 1.0), 1.0) for _, _, test in tests], correction)
     best: dict[str, Judged] = {each.name: _untested(each) for part in compared for each in part.comparisons}
     for (each, comparison, test), p in zip(tests, adjusted, strict=True):
-        bar = each.natural_bar(comparison, test, level / len(tests))
+        bar = each.natural_bar(comparison, test, level / len(tests) * _WEIGHTS.get(test.name, 1.0))
         judged = Judged(comparison, each.length, test, p, p <= level, bar)
         if _rank(judged) > _rank(best[comparison.name]):
             best[comparison.name] = judged
