@@ -1,9 +1,8 @@
 """How far each column of the current data is from the reference, and how surely.
 
-Called by the drift trigger. Every statistic comes from the same counts, none of the rows. What decides
-is, for numbers, Kolmogorov-Smirnov and the population stability index, for categories, chi-squared
-and Jensen-Shannon; the others are told beside them. A missing value is a level of its own: in the
-indices as a cell, in the tests of numbers as a second test (so each of the two counts double).
+Called by the drift trigger. Every statistic comes from the same counts, none of the rows. `Comparison.tests`
+says which of them decide, and by which effect; the others are told beside them. A missing value is a
+level of its own: in the indices as a cell, in the tests of numbers as a test beside the others.
 """
 
 from collections.abc import Iterator
@@ -29,6 +28,8 @@ from triggers.statistics import (
 )
 from triggers.wording import percent
 
+TestName = Literal["ks", "rank_sum", "mood", "missing", "chi_squared"]
+
 
 @dataclass(frozen=True)
 class Sizes:
@@ -37,6 +38,18 @@ class Sizes:
     ks: float
     psi: float
     js: float
+    location: float
+    scale: float
+
+
+@dataclass(frozen=True)
+class Tested:
+    """One test of one column, and whether the effect that belongs to it is of the size asked for."""
+
+    name: TestName
+    p_value: float
+    distance: float  # what grows with the drift, 0 without any: to be held against the data's own moves
+    large: bool
 
 
 @dataclass(frozen=True)
@@ -50,7 +63,7 @@ class Comparison:
 
     name: str
     kind: Literal["number", "category"]
-    p_value: float  # that decides: of the tests named in the module's first lines, corrected for their number
+    p_value: float  # the smallest of the tests that decide, corrected for their number
     psi: float
     psi_floor: float
     js: float
@@ -65,18 +78,36 @@ class Comparison:
     ks_p_value: float | None = None
     rank_sum: float | None = None  # how often a current value lies above one of the reference; 0.5: no shift
     rank_sum_p_value: float | None = None
-    mood: float | None = None  # the current values' spread in squared ranks, relative to that of all; 1: no change
+    mood: float | None = None  # the current values' spread in squared ranks, relative to the reference's; 1: no change
     mood_p_value: float | None = None
     wasserstein: float | None = None  # in the column's unit
     chi_squared: float | None = None
     chi_squared_p_value: float | None = None
     unseen: float = 0.0  # the share of current rows with a category that the reference does not have
 
-    def large(self, sizes: Sizes) -> bool:
-        """Whether the effect is of the size asked for: by either measure, beyond its floor."""
+    def tests(self, sizes: Sizes) -> list[Tested]:
+        """The tests that decide, each with the effect that belongs to it.
+
+        Of numbers: Kolmogorov-Smirnov with its distance or the stability index; the rank sum with the
+        distance of `rank_sum` from a half; Mood's with that of `mood` from 1; and the share of missing
+        values, where there are any, with the stability index. Of categories: chi-squared with the
+        Jensen-Shannon distance. The indices count beyond their floors.
+        """
+        shifted = self.psi - self.psi_floor >= sizes.psi
         if self.kind == "category":
-            return self.js**2 - self.js_floor**2 >= sizes.js**2
-        return (self.ks is not None and self.ks >= sizes.ks) or self.psi - self.psi_floor >= sizes.psi
+            return [Tested("chi_squared", self.p_value, self.js, self.js**2 - self.js_floor**2 >= sizes.js**2)]
+        found = []
+        if self.ks is not None and self.rank_sum is not None and self.mood is not None:
+            location, scale = abs(self.rank_sum - 0.5), abs(self.mood - 1)
+            found = [
+                Tested("ks", _known(self.ks_p_value), self.ks, self.ks >= sizes.ks or shifted),
+                Tested("rank_sum", _known(self.rank_sum_p_value), location, location >= sizes.location),
+                Tested("mood", _known(self.mood_p_value), scale, scale >= sizes.scale),
+            ]
+        if self.missing_p_value is not None:
+            more = abs(self.missing_current - self.missing_reference)
+            found.append(Tested("missing", self.missing_p_value, more, shifted))
+        return found
 
     @property
     def strength(self) -> float:
@@ -108,11 +139,11 @@ def _numbers(name: str, layout: NumberLayout, before: Counts, now: Counts, missi
     p_values = [] if found["missing_p_value"] is None else [found["missing_p_value"]]
     if all(sizes):
         found |= _ordered(layout, before, now, sizes)
-        p_values.append(found["ks_p_value"])
+        p_values += [found[name] for name in ("ks_p_value", "rank_sum_p_value", "mood_p_value")]
     return Comparison(
         name=name,
         kind="number",
-        p_value=min(1.0, len(p_values) * min(p_values)),
+        p_value=min([1.0, *(len(p_values) * p for p in p_values)]),
         note=_note_on_numbers(layout, before, now),
         **found,
     )
@@ -138,7 +169,7 @@ def _categories(
 ) -> Comparison:
     levels = _with_missing(before, now, missing)
     complete = isinstance(layout, CategoryLayout) and layout.complete
-    p_value = chi_squared_p_value(*levels)
+    p_value = chi_squared_p_value(*levels, others=now.size - 1 if isinstance(layout, CategoryLayout) else None)
     return Comparison(
         name=name,
         kind="category",
@@ -183,6 +214,10 @@ def _note_on_categories(layout: CategoryLayout | EmptyLayout) -> str | None:
     if not layout.complete:
         return f"has more than {len(layout.levels):,} categories; the rarer ones are counted together"
     return "constant in the reference" if len(layout.levels) == 1 else None
+
+
+def _known(p_value: float | None) -> float:
+    return 1.0 if p_value is None else p_value
 
 
 def _with_missing(before: Counts, now: Counts, missing: tuple[int, int]) -> tuple[Counts, Counts]:

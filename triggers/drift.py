@@ -1,9 +1,10 @@
 """Fires when the data of the current window is no longer like the reference.
 
-A column has drifted when its test is significant and its effect is of a size that matters. The
-tests are corrected for the number of columns, and for the number of looks: the level of a look is
-the false alarms allowed in a time, divided among the looks in it, so that with no drift at all no
-more alarms are expected than the user stated.
+A column has drifted when a test of it is significant, the effect that belongs to the test is of a size
+that matters, and it is more than the reference moves by itself (`triggers.judging`). The level of a
+look is the false alarms allowed in a time, divided among the looks in it, and the look's tests, of
+all columns and windows, share it: so with no drift at all no more alarms are expected than the user
+stated. `method: sequential` gathers evidence instead (`triggers.sequential`).
 
 Features are compared with the reference. Predictions are compared with earlier predictions of the
 same version, since another version predicts otherwise: with those of the reference window, or,
@@ -11,72 +12,44 @@ where the reference is no window of the store, with the first ones after its dep
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-from functools import cached_property
+from dataclasses import replace
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from triggers.base import Trigger
 from triggers.budget import level_per_look
-from triggers.evidence import Evidence, ModelFacts, Request, RowsRequest, TableFileRequest, TrainingRequest, Window
+from triggers.evidence import (
+    TIME,
+    Evidence,
+    ModelFacts,
+    Request,
+    RowsRequest,
+    TableFileRequest,
+    TrainingRequest,
+    Window,
+)
 from triggers.incident_state import IncidentState
 from triggers.incident_watch import Watch
 from triggers.quantities import Duration, Rate
+from triggers.references import CurrentFile, Reference, one_reference
+from triggers.sequential import Material, Pace, look, passed_over, unseen
 from triggers.verdict import Outcome, Verdict
 from triggers.wording import count, figure, instant, listing, percent, span
 
 if TYPE_CHECKING:
-    import pyarrow as pa
-
-    from triggers.comparison import Comparison
+    from triggers.judging import Compared
+    from triggers.pairs import Pair
     from triggers.profile import ReferenceProfile
 
 PREDICTION = "prediction"
 
-
-def _in_utc(value: datetime) -> datetime:
-    return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
-
-
-class Reference(BaseModel):
-    """A reference other than the training data: a span of the predictions store, or a file."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    window: Duration | None = Field(default=None, description="So much time of the predictions store.")
-    before: Annotated[datetime, AfterValidator(_in_utc)] | None = Field(
-        default=None, description="Where that time ends; by default where the current window begins."
-    )
-    file: str | None = Field(default=None, description="A CSV or Parquet file.")
-
-    @model_validator(mode="after")
-    def _is_one_kind(self) -> "Reference":
-        if (self.window is None) == (self.file is None):
-            raise ValueError("write window: DURATION or file: PATH, one of the two")
-        if self.before is not None and self.window is None:
-            raise ValueError("before says where a window ends; write window: DURATION with it")
-        return self
-
-
-class CurrentFile(BaseModel):
-    """Current data in a file instead of the predictions store."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    file: str = Field(description="A CSV or Parquet file.")
-
-
-def _one_reference(value: object) -> "Literal['training'] | Reference":
-    """Problems inside a mapping are told as such, not as one failed alternative of two."""
-    if isinstance(value, Mapping):
-        return Reference.model_validate(dict(value))
-    if isinstance(value, Reference):
-        return value
-    if value != "training":
-        raise ValueError(f"{value!r} is no reference; write training, {{window: 28d}} or {{file: PATH}}")
-    return "training"
+_NO_TRAINING = (
+    "No version has been deployed yet, so there is no training data to compare with; "
+    "reference: {window: 28d} would compare with earlier rows of the store"
+)
+_ADVICE = "correct it, or leave the column out under features"
 
 
 class DriftTrigger(Trigger):
@@ -90,13 +63,17 @@ class DriftTrigger(Trigger):
         default=None, description="The columns to compare; by default all features of the predictions store."
     )
     prediction: bool = Field(default=True, description="Compare the predictions, too.")
-    reference: Annotated[Literal["training"] | Reference, BeforeValidator(_one_reference)] = Field(
+    reference: Annotated[Literal["training"] | Reference, BeforeValidator(one_reference)] = Field(
         default="training",
         description="What to compare with: training (the data that the deployed version was trained on), "
         "{window: 28d} of the predictions store, or {file: PATH}.",
     )
     current: CurrentFile | None = Field(
         default=None, description="{file: PATH} takes the current features from a file instead of the store."
+    )
+    method: Literal["windows", "sequential"] = Field(
+        default="windows",
+        description="Judge windows at every look, or gather evidence from look to look without a window (sequential).",
     )
     correction: Literal["holm", "benjamini-hochberg", "bonferroni"] = Field(
         default="holm", description="How the tests are corrected for the number of columns."
@@ -109,13 +86,42 @@ class DriftTrigger(Trigger):
     js: float = Field(
         default=0.1, ge=0, le=1, description="The Jensen-Shannon distance that matters, beyond its noise."
     )
+    location: float = Field(
+        default=0.02,
+        ge=0,
+        le=0.5,
+        description="The shift that matters: how far the chance that a current value lies "
+        "above one of the reference is from a half.",
+    )
+    scale: float = Field(
+        default=0.1, ge=0, description="The change of spread that matters: of the mean squared rank, relative to 1."
+    )
     min_rows: int = Field(default=500, ge=20, description="With fewer rows on either side the answer is insufficient.")
+    natural: bool = Field(
+        default=True, description="Where the reference has times, a drift must also exceed what its own blocks move."
+    )
+    season: Literal["day", "week"] | None = Field(
+        default=None, description="Compare like with like: the hours of a day, or the days of a week, in UTC."
+    )
     share: float | None = Field(
         default=None, gt=0, le=1, description="The share of columns that must drift; by default any one."
     )
+
     incidents: bool = Field(
         default=True, description="Look for incidents of the data first; while one is open, drift is not judged."
     )
+
+    @model_validator(mode="after")
+    def _sequence_is_possible(self) -> "DriftTrigger":
+        if self.method == "windows":
+            return self
+        for name in ("current", "share", "season"):
+            if getattr(self, name) is not None:
+                raise ValueError(f"method: sequential knows no {name}; take it out, or write method: windows")
+        slides = isinstance(self.reference, Reference) and self.reference.window is not None
+        if slides and isinstance(self.reference, Reference) and self.reference.before is None:
+            raise ValueError("method: sequential needs a reference that stays; write reference.before, or training")
+        return self
 
     @property
     def wakes_on_rows(self) -> bool:  # type: ignore[override]  # here it hangs on the settings, and is only ever read
@@ -143,30 +149,36 @@ class DriftTrigger(Trigger):
         asked: dict[str, Request] = {}
         if columns:
             asked["reference"] = self._reference_request(columns, now)
-            asked["current"] = self._current_request(columns, now)
-        spans = self._prediction_spans(facts, now)
+            asked["current"] = self._current_request(columns, facts, state, now)
+        spans = self._prediction_spans(facts, now) if self.method == "windows" else "only features are"
         if isinstance(spans, tuple):
             before, current = spans
-            asked["prediction_reference"] = RowsRequest(before, (PREDICTION,), version=facts.version)
-            asked["prediction_current"] = RowsRequest(current, (PREDICTION,), version=facts.version)
+            asked["prediction_reference"] = RowsRequest(before, (TIME, PREDICTION), version=facts.version)
+            asked["prediction_current"] = RowsRequest(current, (TIME, PREDICTION), version=facts.version)
         if self.incidents and self.current is None:
             asked |= Watch(self.window).requests(columns, state, now)
         return asked
+
+    def _unseen(self, facts: ModelFacts, state: Mapping[str, Any], now: datetime) -> Window:
+        return unseen(state, facts.version, Pace(self.cadence(), self.false_alarms), self.window, now)
 
     def _columns(self, facts: ModelFacts) -> tuple[str, ...]:
         return facts.features if self.features is None else self.features
 
     def _reference_request(self, columns: tuple[str, ...], now: datetime) -> Request:
         if isinstance(self.reference, str):
-            return TrainingRequest(columns)
+            return TrainingRequest((TIME, *columns))
         if self.reference.file is not None:
             return TableFileRequest(self.reference.file, columns)
-        return RowsRequest(self._reference_span(now), columns)
+        return RowsRequest(self._reference_span(now), (TIME, *columns))
 
-    def _current_request(self, columns: tuple[str, ...], now: datetime) -> Request:
+    def _current_request(
+        self, columns: tuple[str, ...], facts: ModelFacts, state: Mapping[str, Any], now: datetime
+    ) -> Request:
         if self.current is not None:
             return TableFileRequest(self.current.file, columns)
-        return RowsRequest(Window(now - self.window, now), columns)
+        whole = Window(now - self.window, now)
+        return RowsRequest(self._unseen(facts, state, now) if self.method == "sequential" else whole, (TIME, *columns))
 
     def _reference_span(self, now: datetime) -> Window:
         reference = self.reference
@@ -195,18 +207,27 @@ class DriftTrigger(Trigger):
         return Window(first, first + self.window), Window(start, now)
 
     def evaluate(self, evidence: Evidence, now: datetime) -> Verdict:
+        in_sequence = self.method == "sequential"
+        judged = self._sequential if in_sequence else self._windows
+        if not (self.incidents and (self.current is not None or Watch.answered(evidence.answers))):
+            return judged(evidence, now)
+        # What is new to a sequence is no window that the newest rows are a part of.
+        answers = {name: each for name, each in evidence.answers.items() if name != "current" or not in_sequence}
+        found = Watch(self.window).examine(answers, evidence.state, now, lambda: self._profile(evidence))
+        told = found.verdict({})
+        if told is not None and in_sequence:
+            told = replace(told, state=passed_over(evidence.state, self._unseen(evidence.facts, evidence.state, now)))
+        return found.kept_in(told or judged(evidence, now))
+
+    def _profile(self, evidence: Evidence) -> "ReferenceProfile | None":
+        """The reference's; None: there is none. Raises ValueError naming a column that cannot be compared."""
+        from triggers.profile import ReferenceProfile
+
+        columns, reference = self._columns(evidence.facts), evidence.answers.get("reference")
+        return ReferenceProfile.of(reference, columns) if columns and reference is not None else None
+
+    def _windows(self, evidence: Evidence, now: datetime) -> Verdict:
         pairs, unjudged, lack = self._pairs(evidence, now)
-        if not self._watches(evidence):
-            return self._verdict(pairs, unjudged, lack)
-        features = next((pair for pair in pairs if not pair.prediction), None)
-        profile = (lambda: features.profile) if features else (lambda: None)
-        found = Watch(self.window).examine(evidence.answers, evidence.state, now, profile)
-        return found.kept_in(found.verdict({}) or self._verdict(pairs, unjudged, lack))
-
-    def _watches(self, evidence: Evidence) -> bool:
-        return self.incidents and (self.current is not None or Watch.answered(evidence.answers))
-
-    def _verdict(self, pairs: "list[_Pair]", unjudged: dict[str, str], lack: str | None) -> Verdict:
         numbers: dict[str, Any] = {
             "level": self.level,
             "correction": self.correction,
@@ -222,36 +243,50 @@ class DriftTrigger(Trigger):
             )
             return Verdict(Outcome.ERROR, sentence, numbers)
         try:
-            comparisons = [comparison for pair in pairs for comparison in pair.comparisons()]
+            return self._judge(pairs, now, numbers)
         except ValueError as error:
-            advice = "correct it, or leave the column out under features"
-            return Verdict(Outcome.ERROR, f"{_sentence_case(str(error))}; {advice}.", numbers)
-        return self._judge(comparisons, f"on {self._rows_told(pairs[0])}", numbers)
+            return Verdict(Outcome.ERROR, f"{_sentence_case(str(error))}; {_ADVICE}.", numbers)
 
-    def _pairs(self, evidence: Evidence, now: datetime) -> "tuple[list[_Pair], dict[str, str], str | None]":
+    def _sequential(self, evidence: Evidence, now: datetime) -> Verdict:
+        from triggers.comparison import Sizes
+
+        facts, columns = evidence.facts, self._columns(evidence.facts)
+        numbers = {"method": self.method, "false_alarms": str(self.false_alarms)}
+        if not columns:
+            return Verdict(Outcome.ERROR, "There are no features to compare, and method: sequential judges no others.")
+        reference = evidence.answers["reference"]
+        if reference is None:
+            return Verdict(Outcome.INSUFFICIENT, f"{_NO_TRAINING}.", numbers)
+        if reference.num_rows < self.min_rows:
+            told = f"There are only {reference.num_rows:,} rows to compare with; {self.min_rows:,} are needed."
+            return Verdict(Outcome.INSUFFICIENT, told, numbers)
+        window = self._unseen(facts, evidence.state, now)
+        material = Material(columns, reference, evidence.answers["current"], evidence.state, facts.version, window)
+        sizes = Sizes(self.ks, self.psi, self.js, self.location, self.scale)
+        try:
+            return look(material, Pace(self.cadence(), self.false_alarms), sizes, numbers)
+        except ValueError as error:
+            return Verdict(Outcome.ERROR, f"{_sentence_case(str(error))}; {_ADVICE}.", numbers)
+
+    def _pairs(self, evidence: Evidence, now: datetime) -> "tuple[list[Pair], dict[str, str], str | None]":
         """What can be compared, what cannot and why, and, where the whole cannot be judged yet, why."""
+        from triggers.pairs import Pair
+
         columns, spans = self._columns(evidence.facts), self._prediction_spans(evidence.facts, now)
-        pairs: list[_Pair] = []
+        pairs: list[Pair] = []
         unjudged: dict[str, str] = {}
         if columns:
             reference = evidence.answers["reference"]
             if reference is None:
-                return (
-                    [],
-                    {},
-                    (
-                        "No version has been deployed yet, so there is no training data to compare with; "
-                        "reference: {window: 28d} would compare with earlier rows of the store"
-                    ),
-                )
-            pairs.append(_Pair(columns, reference, evidence.answers["current"], prediction=False))
+                return [], {}, _NO_TRAINING
+            pairs.append(Pair(columns, reference, evidence.answers["current"], prediction=False))
             if pairs[0].short_of(self.min_rows):
                 return pairs, {}, f"There are only {self._rows_told(pairs[0])}; {self.min_rows:,} are needed of either"
         if isinstance(spans, str):
             unjudged = {PREDICTION: spans} if self.prediction else {}
         else:
             answers = evidence.answers
-            of_version = _Pair(
+            of_version = Pair(
                 (PREDICTION,), answers["prediction_reference"], answers["prediction_current"], prediction=True
             )
             if of_version.short_of(self.min_rows):
@@ -263,35 +298,57 @@ class DriftTrigger(Trigger):
             return [], unjudged, f"There are no features to compare, and of predictions: {unjudged[PREDICTION]}"
         return pairs, unjudged, None
 
-    def _judge(self, comparisons: "list[Comparison]", rows: str, numbers: dict[str, Any]) -> Verdict:
+    def _judge(self, pairs: "list[Pair]", now: datetime, numbers: dict[str, Any]) -> Verdict:
+        """Raises ValueError naming a column that cannot be compared."""
         from triggers.comparison import Sizes
-        from triggers.statistics import adjust
+        from triggers.judging import judge
+        from triggers.pairs import Outlook
+        from triggers.season import NAMES
 
-        sizes = Sizes(self.ks, self.psi, self.js)
-        adjusted = adjust([each.p_value for each in comparisons], self.correction)
-        significant = {each.name for each, p in zip(comparisons, adjusted, strict=True) if p <= self.level}
-        ordered = sorted(comparisons, key=lambda each: -each.strength)
-        drifted = [each for each in ordered if each.name in significant and each.large(sizes)]
-        names = {each.name for each in drifted}
-        columns = {
-            each.name: {**each.figures(), "p_adjusted": p, "drifted": each.name in names}
-            for each, p in zip(comparisons, adjusted, strict=True)
+        outlook = Outlook(self.window, now, self.min_rows, self.natural, self.season)
+        compared = [each for pair in pairs for each in pair.compared(outlook)]
+        if not compared:
+            lacks = f"The reference has too little of the {NAMES[self.season or 'week']} that the window holds"
+            return Verdict(
+                Outcome.INSUFFICIENT, f"{lacks}; it takes {self.min_rows:,} rows like the window's.", numbers
+            )
+        sizes = Sizes(self.ks, self.psi, self.js, self.location, self.scale)
+        found = judge(compared, sizes, self.correction, self.level)
+        ordered = sorted(found.values(), key=lambda each: -each.comparison.strength)
+        drifted = [each for each in ordered if each.drifted]
+        whole = {each.name: each for part in reversed(compared) for each in part.comparisons}
+        numbers = {
+            **numbers,
+            "windows": [each.told() for each in compared],
+            "columns": {
+                name: {**whole[name].figures(), **judged.figures(), "drifted": judged.drifted}
+                for name, judged in found.items()
+            },
+            "drifted": [each.comparison.name for each in drifted],
         }
-        numbers = {**numbers, "columns": columns, "drifted": [each.name for each in drifted]}
-        told = (
-            f"{len(drifted)} of {count(len(comparisons), 'column')} drifted"
-            if drifted
-            else (f"None of {count(len(comparisons), 'column')} drifted")
-        )
-        tested = f"{rows}, at level {figure(self.level)} ({self.false_alarms})"
+        tested = f"on {self._rows_told(pairs[0])}, at level {figure(self.level)} ({self.false_alarms})"
+        tested += self._unknown(pairs[0], compared)
+        columns = count(len(found), "column")
         if not drifted:
-            return Verdict(Outcome.QUIET, f"{told}, the furthest being {_told(ordered[0])}, {tested}.", numbers)
-        told += f": {listing([_told(each) for each in drifted])}"
-        if self.share is not None and len(drifted) < self.share * len(comparisons):
-            return Verdict(Outcome.QUIET, f"{told}, {tested}; it takes {percent(self.share)} of them.", numbers)
-        return Verdict(Outcome.FIRED, f"{told}, {tested}.", numbers)
+            sentence = f"None of {columns} drifted, the furthest being {ordered[0].told()}, {tested}."
+            return Verdict(Outcome.QUIET, sentence, numbers)
+        told = f"{len(drifted)} of {columns} drifted: {listing([each.told() for each in drifted])}, {tested}"
+        if self.share is not None and len(drifted) < self.share * len(found):
+            return Verdict(Outcome.QUIET, f"{told}; it takes {percent(self.share)} of them.", numbers)
+        return Verdict(Outcome.FIRED, f"{told}.", numbers)
 
-    def _rows_told(self, pair: "_Pair") -> str:
+    def _unknown(self, pair: "Pair", compared: "list[Compared]") -> str:
+        """What was to be looked out for and could not be, as the end of a sentence; empty: nothing."""
+        side = pair.timeless()
+        unknown = ["season"] if self.season is not None and side is not None else []
+        if self.natural and not any(each.natures for each in compared):
+            unknown.append("natural variation")
+        if not unknown:
+            return ""
+        because = f"the {side} has no times" if side else "the reference is too short to know"
+        return f", without {' and '.join(unknown)} ({because})"
+
+    def _rows_told(self, pair: "Pair") -> str:
         before, current = pair.rows().values()
         now = f"of {self.current.file}" if self.current and not pair.prediction else f"of the last {span(self.window)}"
         if pair.prediction:
@@ -304,56 +361,6 @@ class DriftTrigger(Trigger):
             against = "of the reference window"
         noun = "prediction" if pair.prediction else "row"
         return f"{count(current, noun)} {now} against {before:,} {against}"
-
-
-@dataclass(frozen=True)
-class _Pair:
-    """Two tables and the columns to compare between them."""
-
-    names: tuple[str, ...]
-    reference: "pa.Table"
-    current: "pa.Table"
-    prediction: bool
-
-    def rows(self) -> dict[str, int]:
-        return {"reference": self.reference.num_rows, "current": self.current.num_rows}
-
-    def short_of(self, rows: int) -> bool:
-        return min(self.rows().values()) < rows
-
-    def comparisons(self) -> "list[Comparison]":
-        """Raises ValueError naming a column that cannot be compared."""
-        from triggers.comparison import compare
-        from triggers.profile import WindowProfile
-
-        current = WindowProfile(self.profile.layouts)
-        current.add(self.current)
-        return list(compare(self.profile, current))
-
-    @cached_property
-    def profile(self) -> "ReferenceProfile":
-        """The reference's. Raises ValueError naming a column that cannot be compared."""
-        from triggers.profile import ReferenceProfile
-
-        return ReferenceProfile.of(self.reference, self.names)
-
-
-def _told(comparison: "Comparison") -> str:
-    """The column's name with what is most telling about it."""
-    parts = []
-    if comparison.ks is not None:
-        parts.append(f"KS {figure(comparison.ks)}")
-    if comparison.kind == "number":
-        parts.append(f"PSI {figure(comparison.psi)}")
-    else:
-        parts.append(f"JS {figure(comparison.js)}")
-    if abs(comparison.missing_current - comparison.missing_reference) >= 0.01:
-        parts.append(f"{percent(comparison.missing_current)} missing, was {percent(comparison.missing_reference)}")
-    if comparison.unseen >= 0.01:
-        parts.append(f"{percent(comparison.unseen)} in categories never seen before")
-    if comparison.note is not None:
-        parts.append(comparison.note)
-    return f"{comparison.name} ({', '.join(parts)})"
 
 
 def _sentence_case(text: str) -> str:

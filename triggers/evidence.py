@@ -14,6 +14,8 @@ from typing import Any, Literal
 from triggers.metrics import Tally
 from triggers.verdict import Outcome
 
+TIME = "timestamp"  # the role of the time of a row, in requests and in the tables that answer them
+
 
 @dataclass(frozen=True)
 class ModelFacts:

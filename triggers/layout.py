@@ -85,6 +85,10 @@ class NumberLayout:
         """The values in each cell, in any order, none of them missing."""
         return self._count(np.sort(values))[:-1]
 
+    def places(self, column: pa.ChunkedArray) -> NDArray[np.int64]:
+        """The slot of each row."""
+        return self._places(numbers(column))
+
     def _places(self, values: NDArray[np.float64]) -> NDArray[np.int64]:
         """The slot of each value: few values are looked up in the break points, faster if ascending."""
         above = np.searchsorted(self.breaks, values, "left")
@@ -150,8 +154,11 @@ class CategoryLayout:
 
     def count(self, column: pa.ChunkedArray, groups: Groups) -> list[CellCounts]:
         """Each group's rows in each slot. Raises ValueError for a column of another type."""
-        places = self._places_of_numbers(column) if kind_of(column) == "number" else self._places(labels(column))
-        return count_places(groups.ordered(places), groups, self.width + 1)
+        return count_places(groups.ordered(self.places(column)), groups, self.width + 1)
+
+    def places(self, column: pa.ChunkedArray) -> NDArray[np.int64]:
+        """The slot of each row. Raises ValueError for a column of another type."""
+        return self._places_of_numbers(column) if kind_of(column) == "number" else self._places(labels(column))
 
     def _places(self, texts: pa.ChunkedArray) -> NDArray[np.int64]:
         """The slot of each row."""

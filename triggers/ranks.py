@@ -75,8 +75,8 @@ class Ranks:
     def mood(self) -> RankTest:
         """Scale: Mood's test (1954) of the squared ranks around the middle, corrected for ties (Mielke 1967).
 
-        The effect is the current rows' mean squared distance from the middle rank over that of all:
-        1 is no change, below 1 narrower, above 1 wider. A shift moves it, too.
+        The effect is the current rows' mean squared distance from the middle rank over that of the
+        reference's: 1 is no change, below 1 narrower, above 1 wider. A shift moves it, too.
         """
         n, m = self._sizes
         rows = n + m
@@ -91,7 +91,8 @@ class Ranks:
         ties, middles = self._pooled[self._tied], self._centred[self._tied]
         lost = float((ties * (ties**2 - 1) * (ties**2 - 4 + 60 * middles**2)).sum())
         variance = untied - n * m / (180 * rows * (rows - 1)) * lost
-        return RankTest(found / expected, _two_sided(abs(found - expected), variance, untied))
+        before = max(float(self._pooled @ scores) - found, 1 / rows**2)
+        return RankTest(found / m / (before / n), _two_sided(abs(found - expected), variance, untied))
 
     def wasserstein(self, breaks: Floats, fences: tuple[int, int]) -> float | None:
         """The area between the two cumulative shares, in the column's unit, within two of the break points.

@@ -19,6 +19,7 @@ Correction = Literal["holm", "benjamini-hochberg", "bonferroni"]
 _EXACT_UP_TO = (
     2000  # beyond it the exact tail takes milliseconds, and the limit is a few per cent off, to the safe side
 )
+_PLAINLY_LIKE = 0.4  # a p-value from which on the exact tail is not worth its milliseconds
 _FEW_ROWS = 30
 _MOST_PAIRS = 100_000  # of rows: with more, the smaller side is as good as one sample against the whole truth
 _LEAST_EXPECTED = 5.0  # Cochran's rule for the chi-squared approximation
@@ -28,15 +29,16 @@ def ks_p_value(distance: float, reference_rows: int, current_rows: int) -> float
     """The two-sided p-value of a two-sample Kolmogorov-Smirnov distance, as of one sample of the effective size.
 
     Up to an effective size of 2,000 twice the exact one-sided tail (which is the two-sided one for
-    every p below 0.3 or so, and above it before), beyond that Kolmogorov's limit. With fewer than 30
+    every p below 0.3 or so), beyond that, and above 0.4, Kolmogorov's limit. With fewer than 30
     rows on a side that is too small far out, so there it is the exact two-sample tail if that is
     larger. With ties all are too large, never too small.
     """
     size = reference_rows * current_rows / (reference_rows + current_rows)
-    if size > _EXACT_UP_TO:
-        return float(special.kolmogorov(sqrt(size) * distance))
-    p_value = min(1.0, 2 * float(special.smirnov(max(round(size), 1), distance)))
+    limit = float(special.kolmogorov(sqrt(size) * distance))
     few = min(reference_rows, current_rows) < _FEW_ROWS and reference_rows * current_rows <= _MOST_PAIRS
+    if size > _EXACT_UP_TO or (limit > _PLAINLY_LIKE and not few):
+        return limit
+    p_value = min(1.0, 2 * float(special.smirnov(max(round(size), 1), distance)))
     return max(p_value, _ks_tail(distance, reference_rows, current_rows)) if few else p_value
 
 
@@ -107,15 +109,20 @@ def chi_squared(reference: Counts, current: Counts) -> float:
     return float(((table - expected) ** 2 / expected).sum())
 
 
-def chi_squared_p_value(reference: Counts, current: Counts) -> float:
+def chi_squared_p_value(reference: Counts, current: Counts, others: int | None = None) -> float:
     """Pearson's test that two rows of counts have one distribution; neither is empty.
 
     Cells in which fewer than 5 rows are expected of either sample are joined into one. Where even
     that one has fewer, it gets a binomial test of its own, and the smaller p-value counts double.
+    `others` is the place of a cell that collects what the reference does not have; None: there is
+    none. It is joined with the rare ones: without drift too, many rare levels are in one sample only,
+    and a cell of just those would differ without fail.
     """
-    table = np.array(_occupied(reference, current), dtype=np.float64)
+    table = np.array([reference, current], dtype=np.float64)
     sizes, total = table.sum(axis=1), table.sum()
     rare = np.outer(sizes, table.sum(axis=0) / total).min(axis=0) < _LEAST_EXPECTED
+    if others is not None:
+        rare[others] = True
     common, joined = table[:, ~rare], table[:, rare].sum(axis=1)
     if sizes.min() * joined.sum() / total >= _LEAST_EXPECTED:
         common, joined = np.column_stack([common, joined]), np.zeros(2)

@@ -33,7 +33,8 @@ def test_it_is_quiet_on_like_data_and_says_which_column_is_furthest() -> None:
     assert verdict.outcome is Outcome.QUIET
     assert verdict.sentence.startswith("None of 2 columns drifted, the furthest being ")
     assert verdict.sentence.endswith(
-        "on 2,000 rows of the last 7d against 5,000 of the training data, at level 0.011 (1 per 90d)."
+        "on 2,000 rows of the last 7d against 5,000 of the training data, at level 0.011 (1 per 90d), "
+        "without natural variation (the reference has no times)."
     )
 
 
@@ -46,15 +47,16 @@ def test_it_fires_on_a_shift_and_names_the_column_with_its_figures() -> None:
     assert column["drifted"]
     assert not verdict.numbers["columns"]["carrier"]["drifted"]
     assert verdict.sentence == (
-        f"1 of 2 columns drifted: distance (KS {column['ks']:.3f}, PSI {column['psi']:.3f}), on 2,000 rows of the "
-        "last 7d against 5,000 of the training data, at level 0.011 (1 per 90d)."
+        f"1 of 2 columns drifted: distance (KS {column['ks']:.3f}, PSI {column['psi']:.3f}, "
+        f"location {column['rank_sum'] - 0.5:.3f}; past noise and effect), on 2,000 rows of the last 7d against 5,000 "
+        "of the training data, at level 0.011 (1 per 90d), without natural variation (the reference has no times)."
     )
 
 
 def test_it_fires_on_categories_never_seen_before() -> None:
     verdict = judge(drift(), features_table(5000, 1), features_table(2000, 2, carriers="ABCDZ"))
     assert verdict.numbers["drifted"] == ["carrier"]
-    assert "% in categories never seen before)" in verdict.sentence
+    assert "% in categories never seen before; past noise and effect)" in verdict.sentence
 
 
 def test_it_fires_on_missing_values_and_says_so() -> None:
@@ -65,12 +67,26 @@ def test_it_fires_on_missing_values_and_says_so() -> None:
     assert "20 % missing, was 0 %" in verdict.sentence
 
 
-def test_a_significant_shift_that_is_too_small_to_matter_is_quiet() -> None:
+def test_a_significant_shift_that_is_too_small_to_matter_is_quiet_and_names_the_bar_that_it_missed() -> None:
     reference, current = features_table(200_000, 1), features_table(200_000, 2, shift=0.05)
     verdict = judge(drift(), reference, current)
     assert verdict.outcome is Outcome.QUIET
-    assert verdict.numbers["columns"]["distance"]["p_adjusted"] < 1e-9
+    column = verdict.numbers["columns"]["distance"]
+    assert column["p_adjusted"] < 1e-9
+    assert (column["noise"], column["effect"]) == (True, False)
+    assert "; past noise, not past effect), on 200,000 rows" in verdict.sentence
     assert judge(drift(ks=0.01), reference, current).fired
+
+
+@pytest.mark.parametrize(("setting", "shift", "spread"), [("location", 0.2, 1.0), ("scale", 0.0, 1.3)])
+def test_location_and_scale_have_effects_of_their_own_to_reach(setting: str, shift: float, spread: float) -> None:
+    random = np.random.default_rng(1)
+    reference = pa.table({"x": random.normal(0, 1, 5000)})
+    current = pa.table({"x": random.normal(shift, spread, 5000)})
+    verdict = judge(drift(features=("x",)), reference, current)
+    assert verdict.fired
+    assert verdict.numbers["columns"]["x"]["test"] == {"location": "rank_sum", "scale": "mood"}[setting]
+    assert judge(drift(features=("x",), **{setting: 0.45}), reference, current).outcome is Outcome.QUIET
 
 
 def stream(columns: int, rows: int, seed: int) -> np.ndarray:
@@ -102,19 +118,126 @@ def test_a_quiet_stream_of_twenty_columns_stays_quiet_over_sixty_daily_looks() -
 def test_a_stream_that_shifts_in_one_column_fires_within_days_and_not_before() -> None:
     values = stream(20, 30 * 150, seed=5)
     values[20 * 150 :, 3] += 0.6
-    assert firings(values, as_table(stream(20, 5000, seed=4)), per_day=150) == list(range(23, 31))
+    assert firings(values, as_table(stream(20, 5000, seed=4)), per_day=150) == list(range(22, 31))
 
 
 @pytest.mark.parametrize("correction", ["holm", "benjamini-hochberg", "bonferroni"])
 def test_significance_alone_stays_within_the_false_alarms_allowed(correction: str) -> None:
     # With no effect to reach, each of 300 looks alarms falsely at most once in 90: 3.3 are expected.
-    trigger = drift(features=tuple(f"n{index}" for index in range(5)), ks=0, psi=0, correction=correction)
+    names = tuple(f"n{index}" for index in range(5))
+    trigger = drift(features=names, ks=0, psi=0, location=0, scale=0, correction=correction)
     reference = pa.table({f"n{index}": column for index, column in enumerate(stream(5, 5000, seed=6).T)})
     alarms = sum(
         judge(trigger, reference, pa.table({f"n{i}": column for i, column in enumerate(stream(5, 500, seed).T)})).fired
         for seed in range(100, 400)
     )
     assert alarms <= 8
+
+
+def dated(values: np.ndarray, days: int, until: datetime = NOW) -> pa.Table:
+    """The rows, ascending in time, evenly over so many days."""
+    step = days * DAY / len(values)
+    times = [until - days * DAY + number * step for number in range(len(values))]
+    return as_table(values).append_column("timestamp", pa.array(times, pa.timestamp("us", "UTC")))
+
+
+def test_a_shift_of_the_last_day_is_found_in_the_last_seventh_of_the_window() -> None:
+    values, reference = stream(20, 7000, seed=5), as_table(stream(20, 5000, seed=4))
+    values[6000:, 3] += 0.3
+    trigger = drift(features=tuple(reference.column_names))
+    verdict = judge(trigger, reference, dated(values, days=7))
+    assert verdict.numbers["drifted"] == ["n3"]
+    assert verdict.numbers["columns"]["n3"]["window"] == "1d"
+    windows = [(each["window"], each["rows"]["current"]) for each in verdict.numbers["windows"]]
+    assert windows == [("7d", 7000), ("3d", 3000), ("1d", 1000)]
+    assert judge(trigger, reference, as_table(values)).outcome is Outcome.QUIET
+
+
+def test_a_part_of_the_window_with_too_few_rows_is_not_judged() -> None:
+    reference = as_table(stream(4, 5000, seed=4))
+    verdict = judge(drift(features=tuple(reference.column_names)), reference, dated(stream(4, 1400, 5), days=7))
+    assert [each["window"] for each in verdict.numbers["windows"]] == ["7d", "3d"]
+
+
+def uneven(days: int, per_day: int, seed: int, weekend: float = 0.0) -> np.ndarray:
+    """Rows of 4 columns whose days differ by 0.3 of their standard deviation, and a weekend's by `weekend` more."""
+    random = np.random.default_rng(seed)
+    moves = random.normal(0, 0.3, (days, 4)) + weekend * (np.arange(days) % 7 >= 5)[:, None]
+    return np.repeat(moves, per_day, axis=0) + random.normal(0, 1, (days * per_day, 4))
+
+
+def test_a_drift_must_exceed_what_the_reference_moves_by_itself() -> None:
+    reference = dated(uneven(56, 200, seed=1), 56, NOW - 7 * DAY)
+    current = dated(uneven(7, 1000, seed=2), 7)
+    trigger = drift(features=("n0", "n1", "c2", "c3"))
+    assert judge(trigger.model_copy(update={"natural": False}), reference, current).fired
+    verdict = judge(trigger, reference, current)
+    assert verdict.outcome is Outcome.QUIET
+    assert "past noise and effect, not past nature), on" in verdict.sentence
+    column = verdict.numbers["columns"]["n0"]
+    assert column["nature"] is False
+    assert column["distance"] <= column["natural_bar"]
+    assert [each["blocks"] for each in verdict.numbers["windows"]] == [
+        {"number": 8, "length": "7d"},
+        {"number": 18, "length": "3d"},
+        {"number": 56, "length": "1d"},
+    ]
+    shifted = uneven(7, 1000, seed=2)
+    shifted[:, 0] += 2
+    verdict = judge(trigger, reference, dated(shifted, 7))
+    assert verdict.numbers["drifted"] == ["n0"]
+    assert "past noise, effect and nature" in verdict.sentence
+
+
+def test_natural_variation_hides_no_small_shift_where_the_reference_has_none() -> None:
+    values = stream(20, 7000, seed=5)
+    values[:, 3] += 0.1
+    reference = dated(stream(20, 20_000, seed=4), 56, NOW - 7 * DAY)
+    names = tuple(name for name in reference.column_names if name != "timestamp")
+    assert judge(drift(features=names), reference, dated(values, days=7)).numbers["drifted"] == ["n3"]
+
+
+def test_a_reference_too_short_to_know_its_own_moves_is_said_and_judged_without() -> None:
+    reference = dated(stream(4, 3000, seed=4), 3, NOW - 7 * DAY)
+    verdict = judge(drift(features=("n0", "n1", "c2", "c3")), reference, dated(stream(4, 7000, 5), days=7))
+    assert verdict.sentence.endswith("without natural variation (the reference is too short to know).")
+    assert verdict.numbers["columns"]["n0"]["nature"] is None
+
+
+def test_a_season_compares_weekends_with_weekends() -> None:
+    # The stream begins on a Monday at midnight, and the look is on a Monday, right after a weekend.
+    monday = NOW.replace(hour=0) + 3 * DAY
+    random = np.random.default_rng(1)
+    weekend = 1.0 * (np.arange(63) % 7 >= 5)
+    values = np.repeat(weekend, 1000)[:, None] + random.normal(0, 1, (63_000, 4))
+    reference, current = dated(values[:56_000], 56, monday - 7 * DAY), dated(values[56_000:], 7, monday)
+    answers = {"reference": reference, "current": current}
+    features = ("n0", "n1", "c2", "c3")
+    blind = drift(features=features, natural=False).evaluate(evidence(answers), monday)
+    assert set(blind.numbers["drifted"]) == set(features)
+    seeing = drift(features=features, natural=False, season="week").evaluate(evidence(answers), monday)
+    assert seeing.outcome is Outcome.QUIET
+    assert [each["rows"]["reference"] for each in seeing.numbers["windows"]] == [56_000, 24_000, 8_000]
+    assert drift(features=features, season="week").evaluate(evidence(answers), monday).outcome is Outcome.QUIET
+
+
+def test_a_season_that_the_reference_does_not_cover_is_insufficient() -> None:
+    reference = dated(stream(4, 3000, seed=4), 3, NOW - 9 * DAY)
+    verdict = judge(drift(features=("n0", "n1", "c2", "c3"), season="week"), reference, dated(stream(4, 7000, 5), 7))
+    assert verdict.outcome is Outcome.INSUFFICIENT
+    assert verdict.sentence == (
+        "The reference has too little of the days of the week that the window holds; it takes 500 rows like the "
+        "window's."
+    )
+
+
+def test_levels_too_rare_to_be_in_every_sample_are_no_drift() -> None:
+    random = np.random.default_rng(3)
+    reference, current = ((random.random(rows) ** 2 * 1000).astype(int) for rows in (5000, 7000))
+    tables = [pa.table({"x": [f"level {each}" for each in side.tolist()]}) for side in (reference, current)]
+    verdict = judge(drift(features=("x",), js=0), *tables)
+    assert verdict.numbers["columns"]["x"]["unseen"] > 0.02
+    assert verdict.numbers["columns"]["x"]["p_value"] > 0.01
 
 
 def test_a_share_of_columns_must_drift_where_one_is_asked_for() -> None:
@@ -146,7 +269,7 @@ def test_the_level_of_a_look_is_its_share_of_the_false_alarms_allowed(settings: 
 @pytest.mark.parametrize(("rows", "outcome"), [(499, Outcome.INSUFFICIENT), (500, Outcome.QUIET)])
 def test_it_takes_the_minimum_of_rows_on_either_side(rows: int, outcome: Outcome) -> None:
     assert judge(drift(), features_table(5000, 1), features_table(rows, 2)).outcome is outcome
-    verdict = judge(drift(), features_table(rows, 1), features_table(5000, 2))
+    verdict = judge(drift(), features_table(rows, 3), features_table(5000, 2))
     assert verdict.outcome is outcome
     if outcome is Outcome.INSUFFICIENT:
         assert verdict.sentence == (
@@ -164,17 +287,19 @@ def test_without_a_deployment_there_is_no_training_data_and_the_sentence_offers_
 def test_it_asks_for_the_stores_features_or_for_those_it_is_given() -> None:
     window = Window(NOW - 7 * DAY, NOW)
     asked = drift().requests(facts(), {}, NOW)
-    assert asked == {"reference": TrainingRequest(FEATURES), "current": RowsRequest(window, FEATURES)}
+    columns = ("timestamp", *FEATURES)
+    assert asked == {"reference": TrainingRequest(columns), "current": RowsRequest(window, columns)}
     asked = drift(features=("carrier",)).requests(facts(), {}, NOW)
-    assert asked["current"] == RowsRequest(window, ("carrier",))
+    assert asked["current"] == RowsRequest(window, ("timestamp", "carrier"))
 
 
 def test_the_reference_may_be_a_window_of_the_store_or_a_file_and_the_current_data_a_file() -> None:
+    columns = ("timestamp", *FEATURES)
     rolling = drift(reference={"window": "28d"}).requests(facts(), {}, NOW)
-    assert rolling["reference"] == RowsRequest(Window(NOW - 35 * DAY, NOW - 7 * DAY), FEATURES)
+    assert rolling["reference"] == RowsRequest(Window(NOW - 35 * DAY, NOW - 7 * DAY), columns)
     fixed = drift(reference={"window": "28d", "before": datetime(2026, 1, 1)})  # noqa: DTZ001 naive means UTC
     january = datetime(2026, 1, 1, tzinfo=UTC)
-    assert fixed.requests(facts(), {}, NOW)["reference"] == RowsRequest(Window(january - 28 * DAY, january), FEATURES)
+    assert fixed.requests(facts(), {}, NOW)["reference"] == RowsRequest(Window(january - 28 * DAY, january), columns)
     files = drift(reference={"file": "old.parquet"}, current={"file": "new.csv"})
     assert files.requests(facts(), {}, NOW) == {
         "reference": TableFileRequest("old.parquet", FEATURES),
@@ -191,10 +316,10 @@ def test_without_new_rows_a_look_is_worth_making_only_where_the_current_data_is_
 
 def test_predictions_are_compared_with_the_first_ones_of_the_deployed_version() -> None:
     asked = DriftTrigger().requests(facts(deployed_at=NOW - 14 * DAY), {}, NOW)
-    columns = ("prediction",)
     first = Window(NOW - 14 * DAY, NOW - 7 * DAY)
-    assert asked["prediction_reference"] == RowsRequest(first, columns, version="3")
-    assert asked["prediction_current"] == RowsRequest(Window(NOW - 7 * DAY, NOW), columns, version="3")
+    assert asked["prediction_reference"] == RowsRequest(first, ("timestamp", "prediction"), version="3")
+    newest = Window(NOW - 7 * DAY, NOW)
+    assert asked["prediction_current"] == RowsRequest(newest, ("timestamp", "prediction"), version="3")
 
 
 def test_predictions_are_not_compared_before_there_are_two_windows_of_the_deployed_version() -> None:
@@ -209,11 +334,12 @@ def test_predictions_of_a_reference_window_are_those_since_the_deployment() -> N
     trigger = DriftTrigger(reference={"window": "28d"})
     asked = trigger.requests(facts(deployed_at=NOW - 20 * DAY), {}, NOW)
     since = Window(NOW - 20 * DAY, NOW - 7 * DAY)
-    assert asked["prediction_reference"] == RowsRequest(since, ("prediction",), version="3")
-    assert asked["reference"] == RowsRequest(Window(NOW - 35 * DAY, NOW - 7 * DAY), FEATURES)
+    assert asked["prediction_reference"] == RowsRequest(since, ("timestamp", "prediction"), version="3")
+    assert asked["reference"] == RowsRequest(Window(NOW - 35 * DAY, NOW - 7 * DAY), ("timestamp", *FEATURES))
     assert "prediction_reference" not in trigger.requests(facts(deployed_at=NOW - 7 * DAY), {}, NOW)
     never = trigger.requests(facts(deployed_at=None, version=None), {}, NOW)
-    assert never["prediction_reference"] == RowsRequest(Window(NOW - 35 * DAY, NOW - 7 * DAY), ("prediction",))
+    span = Window(NOW - 35 * DAY, NOW - 7 * DAY)
+    assert never["prediction_reference"] == RowsRequest(span, ("timestamp", "prediction"))
 
 
 def test_a_shift_of_predictions_fires() -> None:

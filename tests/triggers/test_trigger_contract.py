@@ -73,6 +73,7 @@ BEFORE = newest(NO_ROWS)
 
 ESTIMATED = {"past": scored_table(2000, 1), "window": scored_table(2000, 2, labelled=False)}
 TEXT_SCORES = {name: table.set_column(1, "score", [["a"] * 2000]) for name, table in ESTIMATED.items()}
+TIMED = features_table(600, 2).append_column("timestamp", pa.array([NOW - DAY] * 600, pa.timestamp("us", "UTC")))
 
 CASES = {
     "cron first look": Case(CRON, {}, QUIET),
@@ -146,6 +147,9 @@ CASES = {
         DRIFT,
         {"reference": predictions_table(600, 1), "current": REFERENCE, **PREDICTIONS, **newest(REFERENCE)},
         ERROR,
+    ),
+    "drift in sequence": Case(
+        {**DRIFT, "method": "sequential"}, {"reference": REFERENCE, "current": TIMED, **BEFORE}, QUIET
     ),
     "drift of all missing": Case(
         {**DRIFT, "incidents": False}, {"reference": REFERENCE, "current": ALL_MISSING, **PREDICTIONS}, FIRED

@@ -15,8 +15,8 @@ from pydantic.fields import FieldInfo
 from triggers.base import Trigger
 from triggers.catalog import BUILT_IN, parse_trigger, trigger_class
 from triggers.comparison import Comparison
-from triggers.drift import CurrentFile, Reference
 from triggers.metrics import METRICS, Metric
+from triggers.references import CurrentFile, Reference
 
 DOCUMENT = (Path(__file__).parents[2] / "docs" / "triggers.md").read_text()
 COMMON = set(Trigger.model_fields)

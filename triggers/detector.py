@@ -1,0 +1,182 @@
+"""Drift without a window: an e-detector of bets on the reference's ranks and shares.
+
+Called by `triggers.sequential`. Pure: evidence so far and a bucket's counts in, evidence out. After
+Shin, Ramdas and Rinaldo (2023), "E-detectors: a nonparametric framework for sequential change
+detection", section 3 (Shiryaev-Roberts) and section 5 (mixtures).
+
+Each bet takes a figure X of a row, between 0 and 1: its rank in the reference, how far that is from the
+middle (squared), or whether it has a certain level or is missing; or one less that, to bet
+downwards. With m the most that X may be on average without drift, a bucket's rows multiply the bet's
+evidence by E = product of 1 + f / m * (X - m), f < 1, which is at most 1 in expectation. With
+
+    M_t = E_t * (M_(t-1) + 1),    M_0 = 0,
+
+M_t - t is a supermartingale, and so is that of any average of bets, over columns too. An alarm comes when the
+average reaches A buckets, and sets all evidence back to 0. Then E[alarms in t buckets] <= t / A: the
+sum of M_t and A times the alarms, less t, is a supermartingale as well. The mean time to a false
+alarm is A buckets or more.
+
+What that takes: the mean of each row's X, given the rows before it, is at most m. The rows need not be
+independent nor alike. m is the reference's mean plus a margin, the larger of two: the effect that
+matters, and what a reference of n rows may be off by. The latter holds for all figures at once but
+for one reference in 1,000: for ranks and shares whatever the distribution (ranks are averages of
+uniform figures, which are sub-Gaussian with variance 1/12; shares by Maurer and Pontil, 2009), for
+the spread to first order in 1/n. Given such an unlucky reference nothing is promised. A day that
+differs from the others by more than the margin is a drift here: there is no bar of nature.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from math import log, sqrt
+
+import numpy as np
+from numpy.typing import NDArray
+
+from triggers.cells import Counts
+from triggers.comparison import Sizes
+from triggers.layout import EmptyLayout, NumberLayout
+from triggers.profile import ReferenceProfile, WindowProfile
+
+Floats = NDArray[np.float64]
+
+_STAKES = (1 / 16, 1 / 4, 2 / 3)  # of all that may be lost: small ones for small changes
+_UNLUCKY = 0.001  # the share of references whose means lie further off than the margin
+_LEVELS = 8  # the most frequent ones, which have bets of their own; all others have one together
+_NOTHING = -700.0  # the logarithm of as good as no evidence, which JSON can hold
+
+
+@dataclass(frozen=True)
+class Bet:
+    """A stake on one figure in one direction."""
+
+    told: str
+    gains: Floats  # by slot: the logarithm of what a row multiplies the evidence by
+
+
+class Detector:
+    """The bets on every column of a reference."""
+
+    def __init__(self, reference: ReferenceProfile, sizes: Sizes) -> None:
+        figures = {name: list(_figures(reference, name)) for name in reference.layouts}
+        number = sum(map(len, figures.values()))
+        self.bets: dict[str, list[Bet]] = {
+            name: [bet for figure in of_column for bet in figure.bets(number, sizes)]
+            for name, of_column in figures.items()
+        }
+
+    def fits(self, evidence: Mapping[str, Sequence[float]]) -> bool:
+        """Whether that is evidence of these bets."""
+        return {name: len(each) for name, each in evidence.items()} == {n: len(bets) for n, bets in self.bets.items()}
+
+    def nothing(self) -> dict[str, list[float]]:
+        """The evidence before any row: the logarithm of each bet's, by column."""
+        return {name: [_NOTHING] * len(bets) for name, bets in self.bets.items()}
+
+    def after(self, evidence: Mapping[str, Sequence[float]], bucket: WindowProfile) -> dict[str, list[float]]:
+        """The evidence after one more bucket's rows."""
+        found = {}
+        missing = bucket.missing
+        for name, bets in self.bets.items():
+            counts = np.append(bucket.cells[name], missing[name]).astype(np.float64)
+            gains = np.array([bet.gains @ counts for bet in bets])
+            found[name] = _grown(gains, evidence[name])
+        return found
+
+    def after_empty(self, evidence: Mapping[str, Sequence[float]], buckets: int) -> dict[str, list[float]]:
+        """The evidence after so many buckets without rows: time passes for them, too."""
+        if not buckets:
+            return {name: list(each) for name, each in evidence.items()}
+        return {name: np.logaddexp(each, log(buckets)).tolist() for name, each in evidence.items()}
+
+    def average(self, evidence: Mapping[str, Sequence[float]]) -> float:
+        """The average of all columns' evidence, each the average of its bets: what is held against the threshold."""
+        return sum(self.by_column(evidence).values()) / max(len(self.bets), 1)
+
+    def by_column(self, evidence: Mapping[str, Sequence[float]]) -> dict[str, float]:
+        """Each column's evidence."""
+        capped = {name: np.exp(np.minimum(each, -_NOTHING)) for name, each in evidence.items()}
+        return {name: float(each.mean()) if each.size else 0.0 for name, each in capped.items()}
+
+    def strongest(self, evidence: Mapping[str, Sequence[float]], name: str) -> str:
+        """What the column's bet with the most evidence is on."""
+        return self.bets[name][int(np.argmax(evidence[name]))].told
+
+
+def _grown(gains: Floats, evidence: Sequence[float]) -> list[float]:
+    before = np.logaddexp(np.asarray(evidence, dtype=np.float64), 0.0)
+    grown: list[float] = np.maximum(gains + before, _NOTHING).tolist()
+    return grown
+
+
+@dataclass(frozen=True)
+class _Figure:
+    """A figure of a row, by slot; NaN: rows of that slot have none."""
+
+    told: tuple[str, str]  # of more, of less
+    kind: str  # "location", "scale" or "share"
+    values: Floats
+    mean: float  # of the reference
+    rows: int  # of the reference, that have the figure
+    choices: float = 0.0  # the logarithm of how many figures it was chosen from by what the reference holds
+
+    def bets(self, figures: int, sizes: Sizes) -> Iterator[Bet]:
+        """Upwards and downwards, where there is room."""
+        margin = max(self._effect(sizes), self._uncertainty(figures))
+        for told, values, mean in (
+            (self.told[0], self.values, self.mean),
+            (self.told[1], 1 - self.values, 1 - self.mean),
+        ):
+            most = mean + margin
+            if most < 1:
+                for stake in _STAKES:
+                    yield Bet(told, np.nan_to_num(np.log1p(stake / most * (values - most)), nan=0.0))
+
+    def _effect(self, sizes: Sizes) -> float:
+        if self.kind == "location":
+            return sizes.location
+        if self.kind == "scale":
+            return sizes.scale * self.mean
+        # The change of a share that makes a Jensen-Shannon distance of this size, of a new level and of others.
+        return max(2 * sizes.js**2, sizes.js * sqrt(8 * log(2) * self.mean * (1 - self.mean)))
+
+    def _uncertainty(self, figures: int) -> float:
+        chance, rows = log(4 * figures / _UNLUCKY) + self.choices, self.rows
+        if self.kind == "location":
+            return sqrt(chance / (6 * rows))
+        if self.kind == "scale":
+            return sqrt(chance / (2 * rows))
+        return sqrt(2 * self.mean * (1 - self.mean) * chance / rows) + 7 * chance / (3 * max(rows - 1, 1))
+
+
+def _figures(reference: ReferenceProfile, name: str) -> Iterator[_Figure]:
+    layout, cells = reference.layouts[name], reference.counts.cells[name]
+    missing = reference.counts.missing[name]
+    rows = int(cells.sum()) + missing
+    share = np.zeros(cells.size + 1)
+    share[-1] = 1
+    yield _Figure(("more missing", "fewer missing"), "share", share, missing / rows, rows)
+    if isinstance(layout, NumberLayout):
+        yield from _of_numbers(cells)
+    elif not isinstance(layout, EmptyLayout):
+        yield from _of_levels(layout.levels, cells, rows)
+
+
+def _of_numbers(cells: Counts) -> Iterator[_Figure]:
+    present = int(cells.sum())
+    ranks = np.append((np.cumsum(cells) - cells / 2) / present, np.nan)
+    yield _Figure(("higher", "lower"), "location", ranks, 0.5, present)
+    spread = 4 * (ranks - 0.5) ** 2
+    yield _Figure(("wider", "narrower"), "scale", spread, float(spread[:-1] @ cells) / present, present)
+
+
+def _of_levels(levels: Sequence[str], cells: Counts, rows: int) -> Iterator[_Figure]:
+    first = min(len(levels), _LEVELS)
+    for place, level in enumerate(levels[:first]):
+        share = np.zeros(cells.size + 1)
+        share[place] = 1
+        told = f"more {level!r}", f"fewer {level!r}"
+        yield _Figure(told, "share", share, int(cells[place]) / rows, rows, log(len(levels)))
+    share = np.zeros(cells.size + 1)
+    share[first:-1] = 1
+    mean, choices = int(cells[first:].sum()) / rows, first * log(len(levels))
+    yield _Figure(("more other levels", "fewer other levels"), "share", share, mean, rows, choices)
