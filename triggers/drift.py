@@ -34,7 +34,7 @@ from triggers.incident_state import IncidentState
 from triggers.incident_watch import Watch
 from triggers.quantities import Duration, Rate
 from triggers.references import CurrentFile, Reference, one_reference
-from triggers.sequential import Material, Pace, look, passed_over, unseen
+from triggers.sequential import Material, Pace, look, unseen
 from triggers.verdict import Outcome, Verdict
 from triggers.wording import count, figure, instant, listing, percent, span
 
@@ -214,10 +214,8 @@ class DriftTrigger(Trigger):
         # What is new to a sequence is no window that the newest rows are a part of.
         answers = {name: each for name, each in evidence.answers.items() if name != "current" or not in_sequence}
         found = Watch(self.window).examine(answers, evidence.state, now, lambda: self._profile(evidence))
-        told = found.verdict({})
-        if told is not None and in_sequence:
-            told = replace(told, state=passed_over(evidence.state, self._unseen(evidence.facts, evidence.state, now)))
-        return found.kept_in(told or judged(evidence, now))
+        sound = replace(evidence, answers=found.sound(evidence.answers))
+        return found.kept_in(found.verdict({}) or judged(sound, now))
 
     def _profile(self, evidence: Evidence) -> "ReferenceProfile | None":
         """The reference's; None: there is none. Raises ValueError naming a column that cannot be compared."""

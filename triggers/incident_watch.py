@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from triggers.evidence import Request, RowsRequest, Window
+from triggers.evidence import TIME, Request, RowsRequest, Window
 from triggers.incident_state import Incident, IncidentState, Kind, OpenIncident
 from triggers.verdict import Outcome, Verdict
 from triggers.wording import listing
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 _DAY, _WEEK = timedelta(days=1), timedelta(days=7)
 _FINE = 8  # looks in a span at a store that is silent and should not be
+_JUDGED = ("current", "prediction_current")
 _NEWEST, _EARLIER = "newest", {"day_before": _DAY, "week_before": _WEEK}
 
 
@@ -138,9 +139,30 @@ class Findings:
         sentence = f"This is an incident of the data, and drift is not judged until it is over: {told}."
         return Verdict(Outcome.INSUFFICIENT, sentence, {**numbers, "incidents": [vars(each) for each in held]})
 
+    def sound(self, answers: Mapping[str, Any]) -> Mapping[str, Any]:
+        """`answers` without the rows that incidents spoilt: what is over must not look like drift for as long as the
+        window reaches back. Rows without times stay."""
+        spans = self.remembered.spoilt
+        tables = {name: answers[name] for name in _JUDGED if name in answers} if spans else {}
+        return {**answers, **{name: _outside(table, spans) for name, table in tables.items()}}
+
     def kept_in(self, verdict: Verdict) -> Verdict:
         """The verdict with what is to be remembered."""
         return replace(verdict, state=self.remembered.within(verdict.state or self.before))
+
+
+def _outside(table: "pa.Table", spans: tuple[tuple[datetime, datetime | None], ...]) -> "pa.Table":
+    from triggers.arrivals import microseconds
+    from triggers.cells import instants
+    from triggers.columns import chosen
+
+    if TIME not in table.column_names:
+        return table
+    times, dated = instants(table.column(TIME))
+    spoilt = dated & False
+    for start, end in spans:
+        spoilt |= dated & (times >= microseconds(start)) & (end is None or times < microseconds(end))
+    return chosen(table, ~spoilt)
 
 
 def _columns(

@@ -50,12 +50,6 @@ def unseen(state: Mapping[str, Any], version: str | None, pace: Pace, window: ti
     return Window(min(start, end), end)
 
 
-def passed_over(state: Mapping[str, Any], window: Window) -> dict[str, Any]:
-    """The state after a look that takes no rows of `window`: no later one takes them either."""
-    assert window.end is not None  # noqa: S101 - `unseen` gave it
-    return {**state, "until": window.end.isoformat()}
-
-
 @dataclass(frozen=True)
 class Material:
     """What a look is handed: the tables, the columns to judge, and the state that the last one left."""

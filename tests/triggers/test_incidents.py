@@ -79,8 +79,8 @@ class Stream:
         return pa.table({name: values[name] for name in request.columns})
 
 
-def look(stream: Stream, state: Mapping[str, Any] | None = None, now: Any = NOW) -> Verdict:
-    trigger = DriftTrigger(prediction=False)
+def look(stream: Stream, state: Mapping[str, Any] | None = None, now: Any = NOW, **settings: Any) -> Verdict:
+    trigger = DriftTrigger(prediction=False, **settings)
     asked = trigger.requests(evidence(features=FEATURES).facts, state or {}, now)
     answers: dict[str, Any] = {
         name: stream.rows(request, now) for name, request in asked.items() if isinstance(request, RowsRequest)
@@ -352,12 +352,12 @@ def test_without_a_week_before_nothing_is_said_of_the_number_of_rows() -> None:
 # --- over several looks
 
 
-def days_of(stream: Stream, *looks: Any) -> list[Verdict]:
+def days_of(stream: Stream, *looks: Any, **settings: Any) -> list[Verdict]:
     """Looks at the end of these days before `NOW`, each with what the last left behind."""
     verdicts: list[Verdict] = []
     for back in looks:
         state = verdicts[-1].state if verdicts else None
-        verdicts.append(look(stream, state, NOW - back * DAY))
+        verdicts.append(look(stream, state, NOW - back * DAY, **settings))
     return verdicts
 
 
@@ -380,6 +380,15 @@ def test_it_stays_the_same_incident_until_it_is_gone_and_leaves_its_span_behind(
     assert {state.open[0].since for state in states[1:4]} == {NOW - 6 * DAY}  # and a day before it was seen first
     assert states[4].left_out == ((NOW - 6 * DAY, NOW - DAY),)
     assert states[3].spoilt == ((NOW - 6 * DAY, None),)
+
+
+@pytest.mark.parametrize("method", ["windows", "sequential"])
+@pytest.mark.parametrize("name", ["all missing", "a thousandth"])
+def test_rows_of_an_incident_that_is_over_are_no_drift(method: str, name: str) -> None:
+    stream = broken_on(Stream(15), 4, INCIDENTS[name][2])
+    verdicts = days_of(stream, 5, 4, 3, 2, 1, 0, method=method)
+    assert [bool(found(verdict)) for verdict in verdicts] == [False, True, False, False, False, False]
+    assert [verdict.outcome for verdict in verdicts[2:]] == [Outcome.QUIET] * 4, verdicts[2].sentence
 
 
 def test_what_a_person_acknowledged_holds_nothing_and_spoils_no_rows() -> None:
