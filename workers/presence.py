@@ -5,6 +5,7 @@ import queue
 import signal
 import socket
 import threading
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -81,6 +82,7 @@ def _live(session: Session) -> None:
         try:
             if session.clock.monotonic() >= next_beat:
                 next_beat = session.clock.monotonic() + BEAT_SECONDS
+                _ask_for_broker(session)
                 _beat(session, started_at)
             free_orphans(session)
         except LedgerNewer as error:
@@ -104,6 +106,13 @@ def _beat(session: Session, started_at: datetime) -> None:
         leases.beat(transaction, session.name, "worker", host, pid, started_at, session.broker.since)
         leases.note_refused(transaction, session.name, refusals.total())
         leases.forget_silent(transaction, transaction.now - timedelta(hours=1))
+
+
+def _ask_for_broker(session: Session) -> None:
+    """Ends the absence of a broker that is back: whoever noted it asks again only when there is something to send."""
+    if session.broker.since is not None:
+        with suppress(BrokerUnreachable):
+            session.queue.probe()
 
 
 def free_orphans(session: Session) -> None:

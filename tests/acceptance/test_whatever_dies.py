@@ -3,6 +3,7 @@
 import os
 import signal
 import time
+from contextlib import suppress
 
 import psutil
 import pytest
@@ -41,7 +42,8 @@ def test_a_worker_killed_in_the_middle_of_training_is_followed_by_another_on_the
     training = children_of(up.pid, TRAINING)
     workers = children_of(up.pid, "worker")
     for worker in workers:
-        worker.kill()
+        with suppress(psutil.NoSuchProcess):  # a child ends when its parent is killed
+            worker.kill()
     psutil.wait_procs([*training, *workers], timeout=20)
     assert training
     assert not [process for process in training if process.is_running()]
