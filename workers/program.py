@@ -30,7 +30,6 @@ class Surroundings:
     project: Path  # the working directory: that of the configuration file
     limits: Limits = field(default_factory=Limits)
     should_stop: ShouldStop = never
-    environment: Mapping[str, str] = field(default_factory=dict)
     secrets: tuple[str, ...] = field(default=(), repr=False)  # never left in a log or a record
 
     def command(
@@ -47,7 +46,7 @@ class Surroundings:
             arguments=arguments,
             log=self.directory.log(log),
             record=self.directory.group,
-            environment={**PASSIVE_THREADS, **self.environment, **QUIET_MLFLOW, **environment},
+            environment={**PASSIVE_THREADS, **QUIET_MLFLOW, **environment},
             directory=self.project,
             keep_open=keep_open,
             secrets=self.secrets,

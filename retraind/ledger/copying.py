@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
+from pathlib import Path
 
 from sqlalchemy import Connection, Table, func, insert, select, text
 
@@ -28,8 +29,10 @@ def copy(source: Ledger, target: Ledger) -> dict[str, int]:
     """Copies every row, and returns how many of each table. It is there whole or not at all.
 
     No event is made: the copy's chain is the source's. Raises ConfigurationError for a target that holds
-    anything already, LedgerError when either does not answer.
+    anything already or is the source itself, LedgerError when either does not answer.
     """
+    if _place(source) == _place(target):
+        raise ConfigurationError("this is the ledger itself; name an empty database, or a file that is not there yet")
     counts = {}
     with target.write("user") as transaction, _one_instant(source) as reading:
         writing = transaction.connection
@@ -40,6 +43,11 @@ def copy(source: Ledger, target: Ledger) -> dict[str, int]:
             counts[table.name] = _copy_rows(reading, writing, table)
             _go_on_counting(writing, table)
     return counts
+
+
+def _place(ledger: Ledger) -> str:
+    url = ledger.engine.url
+    return str(Path(url.database or "").resolve()) if url.drivername == "sqlite" else str(url)
 
 
 @contextmanager

@@ -65,6 +65,14 @@ def test_a_ledger_that_holds_anything_is_not_copied_to(ledger, target, clock):
     assert rows(target) == before
 
 
+def test_a_ledger_is_not_copied_to_itself_however_it_is_named(ledger, ledger_url, clock, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    again = Ledger.open(ledger_url.replace(f"sqlite:///{tmp_path}/", "sqlite:///"), clock)
+    with pytest.raises(ConfigurationError, match="this is the ledger itself"):
+        copying.copy(ledger, again)
+    again.close()
+
+
 def test_a_copy_that_breaks_off_leaves_the_target_empty(ledger, target, clock):
     look(ledger, clock)
     with ledger.write("daemon") as transaction:
