@@ -100,9 +100,9 @@ def challengers(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Challe
     done = {}
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(package)
-        with_package = replace(task, around=replace(task.around, environment={"PYTHONPATH": str(package)}))
+        patch.setenv("PYTHONPATH", str(package))
         for name, trainer in trainers.items():
-            done[name] = train(trainer, with_package)
+            done[name] = train(trainer, task)
             directory.model.rename(directory.path / name)
     (project / "frames.py").unlink()  # the models must do without the code that made them, and without the package
     models = {name: {"model": str(directory.path / name), "output": str(directory.scratch(name))} for name in trainers}
