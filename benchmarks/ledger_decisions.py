@@ -56,6 +56,7 @@ def _decisions(ledger: Ledger, configured: Model, number: int) -> float:
         token = leases.acquire(transaction, LEADER, f"daemon-{number}", configured.policy.approval_expires)
         for name in names:
             models.make_known(transaction, name)
+        facts = models.facts(transaction.connection, names[0], (), transaction.now)  # a look has read them before
     assert token is not None
 
     def guard(transaction: Transaction) -> None:
@@ -66,7 +67,7 @@ def _decisions(ledger: Ledger, configured: Model, number: int) -> float:
     for name in names:
         numbers = {"new": 1, "changed": 0, "gone": 0, "files": ["a.csv"]}
         verdict = Verdict(Outcome.FIRED, "1 new file: a.csv, 8 bytes in all.", numbers, key=name)
-        look = looking.Look(name, "landing", trigger, configured.policy, verdict)
+        look = looking.Look(name, "landing", trigger, configured.policy, verdict, facts)
         _, job = looking.commit(ledger, look, configured, audit_unwritable=False, guard=guard)
         assert job is not None
     took = time.perf_counter() - start

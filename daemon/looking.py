@@ -28,18 +28,51 @@ _ERROR_BACKOFF = timedelta(seconds=10)
 _LONGEST_BACKOFF = timedelta(hours=1)
 
 
-def evaluate(reader: EvidenceReader, trigger_name: str, now: datetime) -> Verdict:
-    """The trigger's verdict at `now`. A trigger that cannot be judged answers `error`; nothing is written.
+@dataclass
+class Look:
+    """A verdict on its way into the ledger.
+
+    `facts` are those that it was reached on; None: a commit reads its own. `due` is the next look at the trigger,
+    known with the commit; None: only when woken, or never.
+    """
+
+    model: str
+    trigger_name: str
+    trigger: Trigger
+    policy: Policy
+    verdict: Verdict
+    facts: ModelFacts | None = None
+    due: datetime | None = None
+
+
+def examine(reader: EvidenceReader, trigger_name: str, now: datetime) -> Look:
+    """A look at the trigger at `now`. One that cannot be judged answers `error`; nothing is written.
 
     Raises LedgerError: a ledger that does not answer says nothing of a trigger.
     """
     trigger = reader.model.triggers[trigger_name]
-    predictions = reader.model.predictions
+    with reader.ledger.read() as connection:
+        facts = _facts(connection, reader.name, reader.model, now)
+        state = looks.record(connection, reader.name, trigger_name).state or {}
+    verdict = _judge(reader, trigger_name, facts, state, now)
+    return Look(reader.name, trigger_name, trigger, reader.model.policy, verdict, facts)
+
+
+def evaluate(reader: EvidenceReader, trigger_name: str, now: datetime) -> Verdict:
+    """The verdict of `examine`."""
+    return examine(reader, trigger_name, now).verdict
+
+
+def _facts(connection: Connection, name: str, model: Model, now: datetime) -> ModelFacts:
+    known = models.facts(connection, name, model.predictions.columns.feature_names, now)
+    return replace(known, label_delay=model.predictions.label_delay)
+
+
+def _judge(
+    reader: EvidenceReader, trigger_name: str, facts: ModelFacts, state: Mapping[str, Any], now: datetime
+) -> Verdict:
+    trigger = reader.model.triggers[trigger_name]
     try:
-        with reader.ledger.read() as connection:
-            known = models.facts(connection, reader.name, predictions.columns.feature_names, now)
-            facts = replace(known, label_delay=predictions.label_delay)
-            state = looks.record(connection, reader.name, trigger_name).state or {}
         requests = trigger.requests(facts, state, now)
         answers = {name: reader.answer(request) for name, request in requests.items()}
         return trigger.evaluate(Evidence(facts, state, answers), now)
@@ -52,35 +85,23 @@ def evaluate(reader: EvidenceReader, trigger_name: str, now: datetime) -> Verdic
         return Verdict(Outcome.ERROR, f"the trigger raised {type(error).__name__}: {error}")
 
 
-def standing(
-    connection: Connection, model: str, triggers: Mapping[str, Trigger], now: datetime, *, audit_unwritable: bool
-) -> Standing:
-    """How the model, with these triggers, stands in the ledger."""
-    row = models.standing(connection, model)
-    job = jobs.open_job(connection, model)
-    broken = incidents.holding(connection, model, triggers)
+def standing(connection: Connection, name: str, model: Model, now: datetime, *, audit_unwritable: bool) -> Standing:
+    """How the model stands in the ledger, as far as its policy asks."""
+    row = models.standing(connection, name)
+    job = jobs.open_id(connection, name)
+    broken = incidents.holding(connection, name, model.triggers)
+    policy = model.policy
     return Standing(
-        open_job=job.id if job else None,
-        in_open_job=frozenset(cause["trigger"] for cause in jobs.causes(connection, job.id)) if job else frozenset(),
-        waiting=frozenset(row.trigger for row in looks.waiting(connection, model)),
+        open_job=job,
+        in_open_job=frozenset(cause["trigger"] for cause in jobs.causes(connection, job)) if job else frozenset(),
+        waiting=frozenset(row.trigger for row in looks.waiting(connection, name)) if job else frozenset(),
         paused_because=(row.pause_reason or "no reason given") if row and row.paused_at else None,
         hold_until=row.hold_until if row else None,
-        last_closed_at=jobs.last_closed_at(connection, model),
-        requested_at=jobs.requested_since(connection, model, now - timedelta(days=1)),
+        last_closed_at=jobs.last_closed_at(connection, name) if policy.cooldown else None,
+        requested_at=jobs.requested_since(connection, name, now - timedelta(days=1)) if policy.daily_cap else (),
         audit_unwritable=audit_unwritable,
         incident=broken[0].open.incident.sentence if broken else None,
     )
-
-
-@dataclass
-class Look:
-    """A verdict on its way into the ledger."""
-
-    model: str
-    trigger_name: str
-    trigger: Trigger
-    policy: Policy
-    verdict: Verdict
 
 
 def commit(
@@ -99,8 +120,8 @@ def commit(
         _follow_incidents(transaction, look, record)
         job = _carry_out(transaction, look, decision, record)
         values = _remembered(look, record, recent, decision, now)
-        facts = models.facts(connection, look.model, settings.predictions.columns.feature_names, now)
-        values["next_look_at"] = _next_look(look, facts, values, now)
+        facts = look.facts or _facts(connection, look.model, settings, now)
+        values["next_look_at"] = look.due = _next_look(look, facts, values, now)
         looks.save(transaction, look.model, look.trigger_name, values)
         looks.keep(transaction, look.model, look.trigger_name, look.verdict, decision.because, job)
         _tell_health(transaction, look, record)
@@ -144,7 +165,9 @@ def _decide(
     key = look.verdict.key
     if look.verdict.fired and key and looks.known_key(connection, look.model, look.trigger_name, key):
         return Decision(Course.NOTHING, "this firing was counted before")
-    stands = standing(connection, look.model, settings.triggers, now, audit_unwritable=audit_unwritable)
+    stands = Standing()  # what did not fire is held against nothing
+    if look.verdict.fired:
+        stands = standing(connection, look.model, settings, now, audit_unwritable=audit_unwritable)
     memory = Memory(_recent(look, record), record.armed)
     return decide(look.trigger_name, look.trigger.action, look.verdict, memory, look.policy, stands, now)
 

@@ -248,25 +248,23 @@ class Monitor:
         known = things is not None and things == watched.judged.get(name)
         if trigger.wakes_on_rows and known and self._pass_over(watched, name):
             return
-        verdict = looking.evaluate(watched.reader, name, self.ledger.clock.now())
-        look = looking.Look(watched.name, name, trigger, watched.model.policy, verdict)
+        look = looking.examine(watched.reader, name, self.ledger.clock.now())
         if trigger.finds_incidents:
             watched.searched.add(name)
-        elif verdict.fired:
+        elif look.verdict.fired:
             self._search(watched, look)
         decision, job = looking.commit(
             self.ledger, look, watched.model, audit_unwritable=self.audit_unwritable(), guard=self.guard
         )
-        with self.ledger.read() as connection:
-            watched.due[name] = looks.record(connection, watched.name, name).next_look_at
+        watched.due[name] = look.due
         if things is not None:
             watched.judged[name] = things
         _log.info(
             "look",
             model=watched.name,
             trigger=name,
-            outcome=str(verdict.outcome),
-            sentence=verdict.sentence,
+            outcome=str(look.verdict.outcome),
+            sentence=look.verdict.sentence,
             decision=decision.because,
         )
         if job is not None:

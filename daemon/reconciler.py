@@ -110,7 +110,7 @@ class Reconciler:
             with self.ledger.write("daemon") as transaction:
                 self.guard(transaction)
                 connection, now = transaction.connection, transaction.now
-                stands = looking.standing(connection, name, model.triggers, now, audit_unwritable=self.audit_unwritable)
+                stands = looking.standing(connection, name, model, now, audit_unwritable=self.audit_unwritable)
                 if stands.paused_because or stands.open_job or held(model.policy, stands, now):
                     continue
                 causes = [

@@ -7,6 +7,7 @@ In that directory:
     struck/...    where the file goes when it strikes, so that one process of all takes it
     passed        if it exists, a line `PID POINT` for every point passed
     clock         if it exists, the seconds by which every process's wall clock is stepped
+    keeper        if it exists, the id of the process that arms the faults: as a parent, it is spared
 
 A point within `around(A)` is called `A>POINT`. Every ledger transaction has points of its own
 (`retraind.ledger.ledger`), named after the function that opens it; every other outside effect stands
@@ -37,8 +38,15 @@ def _kill() -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
+def _parent() -> int:
+    """The parent's process id; this process's own where the parent is the keeper."""
+    keeper = _directory / "keeper"
+    parent = os.getppid()
+    return os.getpid() if keeper.exists() and int(keeper.read_text()) == parent else parent
+
+
 def _kill_parent() -> None:
-    os.kill(os.getppid(), signal.SIGKILL)
+    os.kill(_parent(), signal.SIGKILL)
 
 
 def _terminate() -> None:
@@ -46,7 +54,7 @@ def _terminate() -> None:
 
 
 def _terminate_parent() -> None:
-    os.kill(os.getppid(), signal.SIGTERM)
+    os.kill(_parent(), signal.SIGTERM)
 
 
 def _stop() -> None:

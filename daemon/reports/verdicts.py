@@ -53,7 +53,7 @@ def _verdict(settings: Settings, reader: EvidenceReader, name: str, now: datetim
     verdict = evaluate(reader, name, now)
     with reader.ledger.read() as connection:
         record = looks.record(connection, reader.name, name)
-        stands = standing(connection, reader.name, model.triggers, now, audit_unwritable=False)
+        stands = standing(connection, reader.name, model, now, audit_unwritable=False)
         counted = verdict.key is not None and looks.known_key(connection, reader.name, name, verdict.key)
     memory = Memory([*(record.recent or []), str(verdict.outcome)], record.armed)
     if counted:

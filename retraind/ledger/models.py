@@ -1,7 +1,9 @@
 """What the ledger knows of a model: pause, breaker, versions, deployments, and the facts triggers see."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import islice
 from typing import Any
 
 from sqlalchemy import Connection, bindparam, func, select, update
@@ -18,7 +20,11 @@ _versions = tables.versions
 _deployments = tables.deployments
 # Made once: see `retraind.ledger.rows`.
 _STANDING = select(_models).where(_models.c.model == bindparam("of"))
-_DEPLOYMENTS = select(_deployments).where(_deployments.c.model == bindparam("of")).order_by(_deployments.c.id)
+_DEPLOYMENTS = (
+    select(_deployments.c.version, _deployments.c.kind, _deployments.c.at)
+    .where(_deployments.c.model == bindparam("of"))
+    .order_by(_deployments.c.id)
+)
 _LAST_DEPLOYMENT = (
     select(_deployments).where(_deployments.c.model == bindparam("of")).order_by(_deployments.c.id.desc()).limit(1)
 )
@@ -128,22 +134,32 @@ def last_deployments(connection: Connection) -> dict[str, int]:
 
 def champions(connection: Connection, model: str) -> Champions:
     """The deployed version and the one before it."""
-    return Champions(*[*served(connection, model), None, None][:2])
+    return Champions(*[*_served(connection, model, _deployed(connection, model), most=2), None, None][:2])
 
 
 def served(connection: Connection, model: str) -> list[Version]:
-    """The versions that rollbacks would go back through, the champion first.
+    """The versions that rollbacks would go back through, the champion first."""
+    return _served(connection, model, _deployed(connection, model))
 
-    Replays the model's deployments: a deployment puts a version on top, a rollback or revert takes one off.
+
+def _deployed(connection: Connection, model: str) -> Sequence[Any]:
+    """The model's deployments (version, kind, at), oldest first."""
+    return connection.execute(_DEPLOYMENTS, {"of": model}).all()
+
+
+def _served(connection: Connection, model: str, deployed: Sequence[Any], most: int | None = None) -> list[Version]:
+    """At most so many of those that `deployed` leaves, None for all.
+
+    A deployment puts a version on top, a rollback or revert takes one off.
     """
     stack: list[str] = []
-    for row in connection.execute(_DEPLOYMENTS, {"of": model}):
+    for row in deployed:
         if row.kind == "deploy":
             stack.append(row.version)
         else:
             stack.pop()
-    found = [version(connection, model, name) for name in reversed(stack)]
-    return [each for each in found if each is not None]
+    found = (version(connection, model, name) for name in reversed(stack))
+    return list(islice((each for each in found if each is not None), most))
 
 
 def last_deployment(connection: Connection, model: str) -> Deployment | None:
@@ -200,8 +216,9 @@ def facts(connection: Connection, model: str, features: tuple[str, ...], now: da
     takes the reference, the volume count and the interval back to the older version's.
     """
     row = standing(connection, model)
-    last = last_deployment(connection, model)
-    champion = champions(connection, model).current
+    deployed = _deployed(connection, model)
+    last = deployed[-1] if deployed else None
+    champion = next(iter(_served(connection, model, deployed, most=1)), None)
     if last is None:
         trained_at, trained_until = connection.execute(_TRAINED, {"of": model}).one()
     else:

@@ -38,7 +38,7 @@ class Instant(TypeDecorator[datetime]):
 
 
 metadata = MetaData()
-_open = text("state IN (" + ", ".join(sorted(f"'{state}'" for state in OPEN_STATES)) + ")")
+is_open = text("state IN (" + ", ".join(sorted(f"'{state}'" for state in OPEN_STATES)) + ")")
 _json = JSON(none_as_null=True)
 
 models = Table(
@@ -116,7 +116,7 @@ jobs = Table(
     Column("version", String),
     Column("metrics", _json),
     Column("error", Text),
-    Index("one_open_job_per_model", "model", unique=True, sqlite_where=_open, postgresql_where=_open),
+    Index("one_open_job_per_model", "model", unique=True, sqlite_where=is_open, postgresql_where=is_open),
     Index("jobs_by_model", "model", "requested_at"),
     Index("jobs_by_state", "state"),
 )

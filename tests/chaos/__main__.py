@@ -124,7 +124,8 @@ class Campaign:
         command += ["--keep", str(folder / "world")]
         with (folder / "log").open("wb") as log:
             try:
-                subprocess.run(command, stdout=log, stderr=log, timeout=LONGEST_ROUND_SECONDS, check=False)
+                ended = subprocess.run(command, stdout=log, stderr=log, timeout=LONGEST_ROUND_SECONDS, check=False)
+                log.write(f"\nit ended with {ended.returncode}\n".encode())
             except subprocess.TimeoutExpired:
                 log.write(b"\nthe round took too long\n")
         try:

@@ -1,5 +1,6 @@
 """The plan directory that a world's processes read their faults from (see `retraind/faults.py`)."""
 
+import os
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +24,7 @@ class Plan:
         self._told: set[Path] = set()
         for name in ("armed", "struck", "drafts"):
             (directory / name).mkdir(parents=True, exist_ok=True)
+        (directory / "keeper").write_text(str(os.getpid()))
 
     def arm(self, point: str, fault: str) -> None:
         draft = self.directory / "drafts" / point

@@ -173,6 +173,14 @@ def test_a_fault_ends_the_process_at_its_point(plan: Path, fault: str, number: i
     assert [entry.name.partition("~")[0] for entry in (plan / "struck").iterdir()] == ["here"]
 
 
+@pytest.mark.parametrize("fault", ["kill-parent", "terminate-parent"])
+def test_a_fault_of_the_parent_spares_who_armed_it(plan: Path, fault: str) -> None:
+    (plan / "armed" / "here").write_text(fault)
+    (plan / "keeper").write_text(str(os.getpid()))
+    ended = strike(plan, "faults.point('here')").wait(timeout=30)
+    assert ended == -(signal.SIGKILL if fault == "kill-parent" else signal.SIGTERM)
+
+
 def test_a_stopped_process_goes_on_when_it_is_told_to(plan: Path) -> None:
     (plan / "armed" / "here").write_text("stop")
     process = strike(plan, "faults.point('here'); print('after')")
