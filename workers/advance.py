@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable
 from datetime import timedelta
 from functools import partial
+from typing import TypeVar
 
 import structlog
 
@@ -48,6 +49,7 @@ from workers.sweeping import sweep_host, sweep_job
 from workers.tidying import tidy
 
 _log = structlog.get_logger(__name__)
+T = TypeVar("T")
 PATIENCE_SECONDS = 600.0  # with a ledger that takes no result
 MOST_CHARACTERS = 2000  # of an error in the ledger; a library may put a whole table into its message
 
@@ -55,12 +57,13 @@ MOST_CHARACTERS = 2000  # of an error in the ledger; a library may put a whole t
 def advance(session: Session, job_id: str, stage: Stage) -> None:
     """Runs `stage` of the job if it is the next; does nothing for a message that is old, doubled or forged."""
     try:
-        held = _claim(session, job_id, stage)
+        claimed = _claim(session, job_id, stage)
     except LedgerAbsent as error:
         _log.info("claim_failed", job=job_id, stage=str(stage), error=str(error))  # it is announced again
         return
-    if held is None:
+    if claimed is None:
         return
+    held, attempt = claimed
     policy = _policy(session, held)
     log = _log.bind(job=job_id, model=held.job.model, stage=str(stage))
     lease = session.settings.lease
@@ -72,9 +75,9 @@ def advance(session: Session, job_id: str, stage: Stage) -> None:
     )
     try:
         with line:
-            outcome = _attempt(session, held, stage, line)
+            outcome = _run(session, held, stage, attempt, line)
         if isinstance(outcome, StageResult):
-            _patiently(partial(_commit, session, held, stage, outcome, policy))
+            following = _patiently(partial(_commit, session, held, stage, outcome, policy))
         else:
             _patiently(partial(_commit_failure, session, held, stage, outcome, policy))
     except LeaseLost as error:
@@ -83,12 +86,15 @@ def advance(session: Session, job_id: str, stage: Stage) -> None:
     except LedgerError as error:
         log.warning("stage_uncommitted", error=str(error))  # the lease runs out and the stage is taken up again
         return
-    announce(session, job_id)
+    if not isinstance(outcome, StageResult):
+        _announce(partial(session.queue.announce, job_id, session.name), job_id)
+    elif following is not None:
+        _announce(partial(session.queue.announce_stage, held.job, following, session.name), job_id)
     if not isinstance(outcome, StageResult) or outcome.closes is not None:
         _tidy(session, held.job)
 
 
-def _patiently(commit: Callable[[], None]) -> None:
+def _patiently(commit: Callable[[], T]) -> T:
     """Commits what is done, again and again while the ledger is absent: it need not be done twice.
 
     The lease may run out meanwhile; then whoever takes the job takes it by another token. Raises LeaseLost, and
@@ -104,10 +110,10 @@ def _patiently(commit: Callable[[], None]) -> None:
                 raise
 
 
-def announce(session: Session, job_id: str) -> None:
+def _announce(publish: Callable[[], None], job_id: str) -> None:
     """Wakes a worker for the job's next stage; a broker that does not answer is left to the reconciler."""
     try:
-        session.queue.announce(job_id, session.name)
+        publish()
     except (BrokerUnreachable, LedgerError) as error:
         _log.info("announce_failed", job=job_id, error=str(error))
 
@@ -121,7 +127,8 @@ def _tidy(session: Session, done: Job) -> None:
         _log.warning("tidying_failed", model=done.model, error=str(error))
 
 
-def _claim(session: Session, job_id: str, stage: Stage) -> Claim | None:
+def _claim(session: Session, job_id: str, stage: Stage) -> tuple[Claim, int] | None:
+    """Steps 1 and 2: the claim, and which attempt at the stage begins, from 1. None: there is nothing to do."""
     with session.ledger.read() as connection:
         job = jobs.get(connection, job_id)
         done = work.done_stages(connection, job_id)
@@ -139,7 +146,7 @@ def _claim(session: Session, job_id: str, stage: Stage) -> Claim | None:
         if held.next is not stage:
             work.release(transaction, held)
             return None
-    return held
+        return held, work.begin_stage(transaction, held, stage)
 
 
 def _policy(session: Session, held: Claim) -> Policy:
@@ -155,10 +162,8 @@ def _renew(session: Session, held: Claim, length: timedelta) -> str | None:
     return None
 
 
-def _attempt(session: Session, held: Claim, stage: Stage, line: Lifeline) -> StageResult | RetraindError:
-    """Runs the stage. Returns its result, or the failure by its kind. Raises LeaseLost."""
-    with session.ledger.write(session.name) as transaction:
-        attempt = work.begin_stage(transaction, held, stage)
+def _run(session: Session, held: Claim, stage: Stage, attempt: int, line: Lifeline) -> StageResult | RetraindError:
+    """Step 3. Returns the stage's result, or the failure by its kind. Raises LeaseLost."""
     try:
         _may_go_on(session, held, stage, attempt)
         with faults.around(f"stage.{stage}"):
@@ -211,12 +216,13 @@ def _context(session: Session, held: Claim, attempt: int, line: Lifeline) -> Sta
     now = session.clock.now()
     context = StageContext(session, held.job, model, directory, held.done, now, attempt, should_stop, fence)
     context.files.sweep(ended=False)
-    sweep_host()
+    if attempt > 1:  # the one before may have been killed; what is left elsewhere, `workers.checking` finds
+        sweep_host()
     return context
 
 
-def _commit(session: Session, held: Claim, stage: Stage, result: StageResult, policy: Policy) -> None:
-    """Step 4 for a stage that ended well. Raises LeaseLost."""
+def _commit(session: Session, held: Claim, stage: Stage, result: StageResult, policy: Policy) -> Stage | None:
+    """Step 4 for a stage that ended well. The stage to announce; None: none, or not now. Raises LeaseLost."""
     with session.ledger.write(session.name) as transaction:
         if result.version is not None:
             work.record_version(transaction, held, result.version)
@@ -228,26 +234,27 @@ def _commit(session: Session, held: Claim, stage: Stage, result: StageResult, po
             if result.closes is JobState.DEPLOYED:
                 transaction.event("model.deployed", model=job.model, job=job.id, data=result.result)
             jobs.close(transaction, job, result.closes, policy.breaker, error=result.because)
-            return
+            return None
         if job.cancelled_by:  # too late for the stage to notice, and what comes next may wait for a person
             jobs.close(transaction, job, JobState.CANCELLED, policy.breaker, error=f"cancelled by {job.cancelled_by}")
-            return
+            return None
         if stage is Stage.REGISTER:
-            _ask_or_deploy(transaction, held, policy)
-        else:
-            work.release(transaction, held)
+            return _ask_or_deploy(transaction, held, policy)
+        work.release(transaction, held)
+        return STAGES[STAGES.index(stage) + 1]
 
 
-def _ask_or_deploy(transaction: Transaction, held: Claim, policy: Policy) -> None:
+def _ask_or_deploy(transaction: Transaction, held: Claim, policy: Policy) -> Stage | None:
     """A registered challenger: a person decides, or it is deployed."""
     if policy.approval is Approval.AUTO:
         work.release(transaction, held, state=JobState.DEPLOYING)
-        return
+        return Stage.DEPLOY
     expires = transaction.now + policy.approval_expires
     job = work.hold(transaction, held)
     work.release(transaction, held, state=JobState.AWAITING_APPROVAL, approval_expires_at=expires)
     data = {"version": job.version, "metrics": job.metrics, "expires": expires}
     transaction.event("job.awaiting_approval", model=job.model, job=job.id, data=data)
+    return None
 
 
 def _commit_failure(session: Session, held: Claim, stage: Stage, error: RetraindError, policy: Policy) -> None:

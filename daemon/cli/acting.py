@@ -41,10 +41,11 @@ def trigger(
     from retraind.ledger import jobs
 
     with session(config) as opened:
+        queue = _queue(opened)
         job, fresh = _request(opened, opened.known(model), reason or "no reason given", force=force)
         if not as_json:
             output.say(_answer(job, fresh=fresh, force=force))
-        announced = _announce(lambda queue: queue.announce(job.id, actor()), opened) if fresh else True
+        announced = _announce(lambda: queue.announce(job.id, actor())) if fresh else True
         if wait:
             job = follow_job(opened, job.id, quiet=as_json)
         else:
@@ -111,10 +112,11 @@ def approve(job: JobArgument, *, config: ConfigOption = None, as_json: JsonOptio
     with session(config) as opened:
         found = opened.job(job)
         changed = found.approved_by is None or found.state not in {JobState.DEPLOYING, JobState.DEPLOYED}
+        queue = _queue(opened)
         if changed:
             with opened.ledger.write(actor()) as transaction:
                 jobs.approve(transaction, found.id)
-        announced = _announce(lambda queue: queue.announce(found.id, actor()), opened)
+        announced = _announce(lambda: queue.announce(found.id, actor()))
         _decided(opened, found.id, changed=changed, announced=announced, as_json=as_json, said="is approved")
 
 
@@ -170,11 +172,12 @@ def rollback(
 
     with session(config) as opened:
         opened.known(model)
+        queue = _queue(opened)
         with opened.ledger.write(actor()) as transaction:
             old, new = models.rollback(transaction, model, reason or "no reason given")
         if not as_json:
             output.say(f"{model} goes back from version {old.version} to version {new.version}")
-        announced = _announce(lambda queue: queue.converge(model), opened)
+        announced = _announce(lambda: queue.converge(model))
         shown = follow_targets(opened, model, new.version, quiet=as_json) if wait else None
     if as_json:
         output.show_json(RollbackReport(model, old.version, new.version, announced, shown))
@@ -265,12 +268,17 @@ def _breaker(opened: Session, model: str) -> "Breaker":
     return (configured.policy if configured else Policy()).breaker
 
 
-def _announce(wake: "Callable[[Queue], None]", opened: Session) -> bool:
-    """Wakes a worker. False, and a word on standard error, when the broker does not answer."""
+def _queue(opened: Session) -> "Queue":
+    """Made before the decision, which then waits for nothing on its way to a worker."""
     from retraind.queue import Queue
 
+    return Queue(opened.settings, opened.ledger).prepare()
+
+
+def _announce(wake: Callable[[], None]) -> bool:
+    """Wakes a worker. False, and a word on standard error, when the broker does not answer."""
     try:
-        wake(Queue(opened.settings, opened.ledger))
+        wake()
     except BrokerUnreachable as error:
         output.tell_aside(f"retraind: {error}; the request stands in the ledger, and the daemon announces it then")
         return False

@@ -36,6 +36,12 @@ _REQUESTED_SINCE = (
     .where(_jobs.c.model == bindparam("of"), _jobs.c.requested_at > bindparam("since"))
     .order_by(_jobs.c.requested_at)
 )
+_ANNOUNCED = (
+    update(_jobs)
+    .where(_jobs.c.id == bindparam("of"), tables.is_open)
+    .values(publications=_jobs.c.publications + 1)
+    .returning(_jobs.c.model, _jobs.c.state)
+)
 # A job that ended so has trained and been judged: another on the same data by the same recipe would repeat it.
 TWIN_STATES = frozenset({JobState.DEPLOYED, JobState.GATE_FAILED, JobState.REJECTED, JobState.EXPIRED})
 
@@ -134,12 +140,7 @@ def unclaimed(connection: Connection, now: datetime, announced_before: datetime)
 
 def announced(transaction: Transaction, job: str) -> None:
     """Records that a message for the job was published."""
-    row = transaction.connection.execute(
-        update(_jobs)
-        .where(_jobs.c.id == job, _jobs.c.state.in_(OPEN_STATES))
-        .values(published_at=transaction.now, publications=_jobs.c.publications + 1)
-        .returning(_jobs.c.model, _jobs.c.state)
-    ).one_or_none()
+    row = transaction.connection.execute(_ANNOUNCED, {"of": job, "published_at": transaction.now}).one_or_none()
     if row is not None and row.state == JobState.REQUESTED:
         moved = transaction.connection.execute(
             update(_jobs)

@@ -33,6 +33,12 @@ _HOLD = (
     )
     .returning(_jobs)
 )
+_TAKE = (
+    update(_jobs)
+    .where(_jobs.c.id == bindparam("of"), _jobs.c.lease_token == bindparam("seen"))
+    .values(lease_token=_jobs.c.lease_token + 1)
+    .returning(_jobs)
+)
 _ATTEMPT = select(_stages.c.attempt).where(_stages.c.job == bindparam("of"), _stages.c.stage == bindparam("named"))
 _END_STAGE = (
     update(_stages)
@@ -66,18 +72,13 @@ def claim(transaction: Transaction, job_id: str, owner: str, lease: timedelta) -
     if row is None or not _may_be_claimed(row, transaction.now):
         return None
     state = row.state if row.state == JobState.DEPLOYING else JobState.RUNNING
-    taken = transaction.connection.execute(
-        update(_jobs)
-        .where(_jobs.c.id == job_id, _jobs.c.lease_token == row.lease_token)
-        .values(
-            state=state,
-            lease_owner=owner,
-            lease_token=row.lease_token + 1,
-            lease_until=transaction.now + lease,
-            updated_at=transaction.now,
-        )
-        .returning(_jobs)
-    ).one_or_none()
+    values = {
+        "state": state,
+        "lease_owner": owner,
+        "lease_until": transaction.now + lease,
+        "updated_at": transaction.now,
+    }
+    taken = transaction.connection.execute(_TAKE, {"of": job_id, "seen": row.lease_token, **values}).one_or_none()
     if taken is None:
         return None
     job = Job.of(taken)
