@@ -88,7 +88,7 @@ def _judge(
 def standing(connection: Connection, name: str, model: Model, now: datetime, *, audit_unwritable: bool) -> Standing:
     """How the model stands in the ledger, as far as its policy asks."""
     row = models.standing(connection, name)
-    job = jobs.open_id(connection, name)
+    job = row.open_job if row else None
     broken = incidents.holding(connection, name, model.triggers)
     policy = model.policy
     return Standing(

@@ -2,6 +2,7 @@
 
 import time
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Protocol
 
 from retraind import faults
@@ -53,6 +54,7 @@ class StepWatch:
         return self._clock.now().timestamp() - self._clock.monotonic()
 
 
+@lru_cache(maxsize=64)  # a transaction writes its one instant many times
 def rfc3339(instant: datetime) -> str:
     """`instant` (aware) in UTC with microseconds and `Z`: fixed width, so that text order is time order."""
     utc = instant if instant.tzinfo is UTC else instant.astimezone(UTC)

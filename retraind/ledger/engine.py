@@ -45,7 +45,8 @@ def _sqlite(url: Any) -> Engine:
     def _begin(connection: Connection) -> None:
         # A writer takes the lock at once: a read lock that must grow later fails with BUSY at any moment.
         immediate = connection.get_execution_options().get(WRITE, False)
-        connection.exec_driver_sql("BEGIN IMMEDIATE" if immediate else "BEGIN")
+        driver: sqlite3.Connection = connection.connection.dbapi_connection  # type: ignore[assignment]  # SQLite's own
+        driver.execute("BEGIN IMMEDIATE" if immediate else "BEGIN")
 
     return engine
 

@@ -24,7 +24,6 @@ _jobs = tables.jobs
 # Made once: see `retraind.ledger.rows`.
 _GET = select(_jobs).where(_jobs.c.id == bindparam("of"))
 _OPEN = select(_jobs).where(_jobs.c.model == bindparam("of"), tables.is_open)
-_OPEN_ID = select(_jobs.c.id).where(_jobs.c.model == bindparam("of"), tables.is_open)
 _LAST_CLOSED = (
     select(_jobs.c.closed_at)
     .where(_jobs.c.model == bindparam("of"), _jobs.c.closed_at.is_not(None))
@@ -80,12 +79,6 @@ def open_job(connection: Connection, model: str) -> Job | None:
     """The model's one open job; None when there is none."""
     row = connection.execute(_OPEN, {"of": model}).one_or_none()
     return None if row is None else Job.of(row)
-
-
-def open_id(connection: Connection, model: str) -> str | None:
-    """The id of the model's one open job; None when there is none."""
-    job: str | None = connection.execute(_OPEN_ID, {"of": model}).scalar()
-    return job
 
 
 def latest(connection: Connection, model: str | None = None, limit: int = 50) -> list[Job]:

@@ -87,6 +87,7 @@ class Ledger:
 
     def __init__(self, engine: Engine, clock: Clock, after_commit: Callable[[], None] = lambda: None) -> None:
         self.engine = engine
+        self._writing = engine.execution_options(**{WRITE: True})
         self.clock = clock
         self.after_commit = after_commit
         self.redact: Callable[[Any], Any] = redact_data
@@ -120,13 +121,11 @@ class Ledger:
         """
         where = f"ledger.{faults.caller(1)}" if faults.ARMED else ""
         faults.point(f"{where}.before")
-        with self._told(), self.engine.connect() as plain_connection:
-            connection = plain_connection.execution_options(**{WRITE: True})
-            with connection.begin():
-                transaction = Transaction(connection, self.clock.now(), actor, self.redact)
-                yield transaction
-                told = transaction.append_events()
-                faults.point(f"{where}.in")
+        with self._told(), self._writing.connect() as connection, connection.begin():
+            transaction = Transaction(connection, self.clock.now(), actor, self.redact)
+            yield transaction
+            told = transaction.append_events()
+            faults.point(f"{where}.in")
         if self.outage is not None:
             self.outage.leave()  # by a commit: a database that is busy or full can still be read
         faults.point(f"{where}.after")

@@ -19,7 +19,13 @@ _models = tables.models
 _versions = tables.versions
 _deployments = tables.deployments
 # Made once: see `retraind.ledger.rows`.
-_STANDING = select(_models).where(_models.c.model == bindparam("of"))
+_STANDING = select(
+    _models,
+    select(tables.jobs.c.id)
+    .where(tables.jobs.c.model == bindparam("of"), tables.is_open)
+    .scalar_subquery()
+    .label("open_job"),
+).where(_models.c.model == bindparam("of"))
 _DEPLOYMENTS = (
     select(_deployments.c.version, _deployments.c.kind, _deployments.c.at)
     .where(_deployments.c.model == bindparam("of"))
@@ -48,7 +54,8 @@ def make_known(transaction: Transaction, model: str) -> None:
 
 
 def standing(connection: Connection, model: str) -> Any:
-    """The model's row (paused_at, paused_by, pause_reason, fruitless_jobs, hold_until, known_since), or None."""
+    """The model's row (paused_at, paused_by, pause_reason, fruitless_jobs, hold_until, known_since), with the id of its
+    `open_job`; None where nobody has seen the model yet."""
     return connection.execute(_STANDING, {"of": model}).one_or_none()
 
 

@@ -19,7 +19,12 @@ class FromRow:
     @classmethod
     def of(cls, row: Row[Any]) -> Self:
         mapping = row._mapping
-        return cls(**{field.name: mapping[field.name] for field in fields(cls)})  # type: ignore[arg-type]
+        return cls(**{name: mapping[name] for name in _field_names(cls)})  # type: ignore[arg-type]  # mypy's own view of Self
+
+
+@cache
+def _field_names(kind: type[Any]) -> tuple[str, ...]:
+    return tuple(field.name for field in fields(kind))
 
 
 @dataclass(frozen=True)
@@ -92,7 +97,7 @@ class Deployment(FromRow):
 def insert_if_absent(transaction: Transaction, table: Table, values: Mapping[str, Any]) -> bool:
     """Inserts unless a unique constraint forbids it. True when the row is new."""
     connection = transaction.connection
-    return connection.execute(_insert_if_absent(connection.dialect.name, table), dict(values)).first() is not None
+    return connection.execute(_insert_if_absent(connection.dialect.name, table), dict(values)).rowcount > 0
 
 
 def upsert(transaction: Transaction, table: Table, key: Mapping[str, Any], values: Mapping[str, Any]) -> None:
@@ -107,7 +112,8 @@ def upsert(transaction: Transaction, table: Table, key: Mapping[str, Any], value
 
 @cache
 def _insert_if_absent(dialect: str, table: Table) -> Any:
-    return _insert(dialect, table).on_conflict_do_nothing().returning(*table.primary_key)
+    # Nobody asks for the new row's key; whether there is one tells whether it is new.
+    return _insert(dialect, table).on_conflict_do_nothing().inline().execution_options(preserve_rowcount=True)
 
 
 @cache
