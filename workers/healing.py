@@ -15,29 +15,34 @@ _PAGE = 1000
 
 @dataclass(frozen=True)
 class Repair:
-    """What was put right for one job."""
+    """What is to be put right for one job."""
 
     job: str
     deleted: tuple[str, ...] = ()  # versions
     terminated: tuple[str, ...] = ()  # runs
 
 
-def heal(client: Any, name: str, experiment: str, recorded: Mapping[str, str], ended: Collection[str]) -> list[Repair]:
-    """Leaves each job one version of the registered model `name`: the one in `recorded`, else the lowest.
+def needed(
+    client: Any, name: str, experiment: str, recorded: Mapping[str, str], ended: Collection[str]
+) -> list[Repair]:
+    """What it takes to leave each job one version of the registered model `name`: the one in `recorded`, else the
+    lowest. Nothing is done.
 
     Jobs that are in neither `recorded` nor `ended` are somebody's work under way, or somebody else's,
     and stay as they are; so does every version that an alias points to.
     """
-    repairs = [
-        Repair(job, deleted=tuple(surplus)) for job, surplus in _surplus(client, name, recorded, ended) if surplus
-    ]
-    return [*repairs, *_end_runs(client, experiment, ended)]
+    return [*_surplus(client, name, recorded, ended), *_left_running(client, experiment, ended)]
 
 
-def _surplus(
-    client: Any, name: str, recorded: Mapping[str, str], ended: Collection[str]
-) -> Iterator[tuple[str, list[str]]]:
-    """Deletes, and yields each job with what was deleted of it."""
+def mend(client: Any, name: str, repair: Repair) -> None:
+    """Does it. What is done already, by whoever was killed over it, is not found any more by `needed`."""
+    for number in repair.deleted:
+        client.delete_model_version(name, number)
+    for run in repair.terminated:
+        client.set_terminated(run, "KILLED")
+
+
+def _surplus(client: Any, name: str, recorded: Mapping[str, str], ended: Collection[str]) -> Iterator[Repair]:
     for job, numbers in _by_job(client, name).items():
         kept = recorded.get(job) if job in recorded else min(numbers, key=int)
         # A version that the ledger names and MLflow lacks is another trouble, which deleting the rest would worsen.
@@ -45,10 +50,8 @@ def _surplus(
             continue
         aliased = {str(version) for version in client.get_registered_model(name).aliases.values()}
         spare = {kept, *recorded.values(), *aliased}
-        surplus = [number for number in numbers if number not in spare]
-        for number in surplus:
-            client.delete_model_version(name, number)
-        yield job, surplus
+        if surplus := tuple(number for number in numbers if number not in spare):
+            yield Repair(job, deleted=surplus)
 
 
 def _by_job(client: Any, name: str) -> dict[str, list[str]]:
@@ -65,7 +68,7 @@ def _by_job(client: Any, name: str) -> dict[str, list[str]]:
             return found
 
 
-def _end_runs(client: Any, experiment: str, ended: Collection[str]) -> Iterator[Repair]:
+def _left_running(client: Any, experiment: str, ended: Collection[str]) -> Iterator[Repair]:
     """Runs of ended jobs that still say they run."""
     found = client.get_experiment_by_name(experiment)
     if found is None:
@@ -73,5 +76,4 @@ def _end_runs(client: Any, experiment: str, ended: Collection[str]) -> Iterator[
     for run in client.search_runs([found.experiment_id], "attributes.status = 'RUNNING'", max_results=_PAGE):
         job = run.data.tags.get(JOB_TAG)
         if job in ended:
-            client.set_terminated(run.info.run_id, "KILLED")
             yield Repair(job, terminated=(run.info.run_id,))

@@ -170,13 +170,18 @@ class Registry:
         """A text that changes when these aliases or the versions of `name` do. None: it cannot be had cheaply."""
         return registry_mark.mark(self.url, name, aliases)
 
-    def heal(
+    def repairs(
         self, name: str, experiment: str, recorded: Mapping[str, str], ended: Collection[str]
     ) -> list[healing.Repair]:
-        """Deletes what workers that had lost their job made beside its one version, and ends runs that nobody goes on
-        with. `recorded` maps jobs to the versions that the ledger names; `ended` are the jobs that are over."""
+        """What workers that had lost their job made beside its one version, and runs that nobody goes on with.
+        `recorded` maps jobs to the versions that the ledger names; `ended` are the jobs that are over."""
         with self._answering():
-            return healing.heal(self._client, name, experiment, recorded, ended)
+            return healing.needed(self._client, name, experiment, recorded, ended)
+
+    def mend(self, name: str, repair: healing.Repair) -> None:
+        """Removes the versions, and ends the runs, of a repair."""
+        with self._answering():
+            healing.mend(self._client, name, repair)
 
     @cached_property
     def _client(self) -> "MlflowClient":

@@ -250,6 +250,31 @@ def test_a_run_of_a_job_that_ended_otherwise_does_not_run_for_ever(past: History
     assert len(told["terminated"]) == 1
 
 
+def test_a_repair_that_its_worker_dies_over_is_done_by_the_next_and_told_once(
+    past: History, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project = past.at("second judged")
+    die_at(project, past.second, Stage.REGISTER, "workers.registry:Registry._upload")
+    project.clock.instant += timedelta(seconds=31)
+    with project.session.ledger.write("user:bob") as transaction:
+        assert jobs.cancel(transaction, past.second, Breaker(), "not needed")
+    client = project.session.registry._client
+
+    def die() -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        before(client, "set_terminated", die, patch)
+        with pytest.raises(KeyboardInterrupt):
+            project.converge()
+    assert len(project.events("registry.repaired")) == 1
+    project.clock.instant += timedelta(seconds=31)
+    project.converge()
+    experiment = client.get_experiment_by_name(MODEL).experiment_id
+    assert sorted(run.info.status for run in client.search_runs([experiment])) == ["FINISHED", "KILLED"]
+    assert len(project.events("registry.repaired")) == 1
+
+
 # --- the targets
 
 
