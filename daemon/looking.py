@@ -88,15 +88,15 @@ def _judge(
 def standing(connection: Connection, name: str, model: Model, now: datetime, *, audit_unwritable: bool) -> Standing:
     """How the model stands in the ledger, as far as its policy asks."""
     row = models.standing(connection, name)
-    job = row.open_job if row else None
+    job = row.open_job
     broken = incidents.holding(connection, name, model.triggers)
     policy = model.policy
     return Standing(
         open_job=job,
         in_open_job=frozenset(cause["trigger"] for cause in jobs.causes(connection, job)) if job else frozenset(),
         waiting=frozenset(row.trigger for row in looks.waiting(connection, name)) if job else frozenset(),
-        paused_because=(row.pause_reason or "no reason given") if row and row.paused_at else None,
-        hold_until=row.hold_until if row else None,
+        paused_because=(row.pause_reason or "no reason given") if row.paused_at else None,
+        hold_until=row.hold_until,
         last_closed_at=jobs.last_closed_at(connection, name) if policy.cooldown else None,
         requested_at=jobs.requested_since(connection, name, now - timedelta(days=1)) if policy.daily_cap else (),
         audit_unwritable=audit_unwritable,

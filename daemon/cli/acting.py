@@ -65,7 +65,7 @@ def _request(opened: Session, model: str, reason: str, *, force: bool) -> "tuple
         connection = transaction.connection
         standing = models.standing(connection, model)
         open_job = jobs.open_job(connection, model)
-        if open_job is None and standing is not None and standing.paused_at is not None and not force:
+        if open_job is None and standing.paused_at is not None and not force:
             because = f": {standing.pause_reason}" if standing.pause_reason else ""
             raise Conflict(
                 f"model {model!r} is paused by {standing.paused_by}{because}; "

@@ -181,8 +181,8 @@ def _model(connection: Connection, name: str, model: Model, now: datetime) -> Mo
     row = models.standing(connection, name)
     both = models.champions(connection, name)
     last = models.last_deployment(connection, name)
-    paused = PauseReport(row.paused_at, row.paused_by, row.pause_reason) if row and row.paused_at else None
-    breaker = BreakerReport(row.fruitless_jobs, row.hold_until) if row and row.fruitless_jobs else None
+    paused = PauseReport(row.paused_at, row.paused_by, row.pause_reason) if row.paused_at else None
+    breaker = BreakerReport(row.fruitless_jobs, row.hold_until) if row.fruitless_jobs else None
     closed_at = jobs.last_closed_at(connection, name)
     cooldown = closed_at + model.policy.cooldown if closed_at and model.policy.cooldown else None
     broken = incidents.holding(connection, name, model.triggers)

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from itertools import islice
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, func, select, update
+from sqlalchemy import Connection, bindparam, func, literal, select, update
 
 from retraind.config.policy import Breaker
 from retraind.errors import Conflict
@@ -19,13 +19,11 @@ _models = tables.models
 _versions = tables.versions
 _deployments = tables.deployments
 # Made once: see `retraind.ledger.rows`.
-_STANDING = select(
-    _models,
-    select(tables.jobs.c.id)
-    .where(tables.jobs.c.model == bindparam("of"), tables.is_open)
-    .scalar_subquery()
-    .label("open_job"),
-).where(_models.c.model == bindparam("of"))
+_OPEN_JOB = select(tables.jobs.c.id).where(tables.jobs.c.model == bindparam("of"), tables.is_open).scalar_subquery()
+_ONE_ROW = select(literal(1)).subquery()
+_STANDING = select(_models, _OPEN_JOB.label("open_job")).select_from(
+    _ONE_ROW.outerjoin(_models, _models.c.model == bindparam("of"))
+)
 _DEPLOYMENTS = (
     select(_deployments.c.version, _deployments.c.kind, _deployments.c.at)
     .where(_deployments.c.model == bindparam("of"))
@@ -54,9 +52,9 @@ def make_known(transaction: Transaction, model: str) -> None:
 
 
 def standing(connection: Connection, model: str) -> Any:
-    """The model's row (paused_at, paused_by, pause_reason, fruitless_jobs, hold_until, known_since), with the id of its
-    `open_job`; None where nobody has seen the model yet."""
-    return connection.execute(_STANDING, {"of": model}).one_or_none()
+    """The model's row (paused_at, paused_by, pause_reason, fruitless_jobs, hold_until, known_since), and the id of its
+    `open_job`. None: not so; a model that nobody has seen yet has nothing but None."""
+    return connection.execute(_STANDING, {"of": model}).one()
 
 
 def pause(transaction: Transaction, model: str, reason: str) -> bool:
@@ -75,7 +73,7 @@ def pause(transaction: Transaction, model: str, reason: str) -> bool:
 def resume(transaction: Transaction, model: str) -> bool:
     """Lifts a pause, and an open breaker: a person has looked. False when there was neither."""
     row = standing(transaction.connection, model)
-    if row is None or (row.paused_at is None and row.hold_until is None):
+    if row.paused_at is None and row.hold_until is None:
         return False
     transaction.connection.execute(
         update(_models)
@@ -234,7 +232,7 @@ def facts(connection: Connection, model: str, features: tuple[str, ...], now: da
         trained_at = trained_at or champion.trained_at
         trained_until = trained_until or champion.window_end
     return ModelFacts(
-        known_since=row.known_since if row else now,
+        known_since=row.known_since or now,
         trained_at=trained_at,
         trained_until=trained_until,
         version=champion.version if champion else None,
