@@ -6,7 +6,7 @@ trigger then judges the answers. Third-party triggers use the same requests.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from itertools import pairwise
 from typing import Any, Literal
@@ -29,6 +29,9 @@ class ModelFacts:
     gate_metrics: Mapping[str, float]  # the deployed version's figures on its holdout; empty: none
     features: tuple[str, ...] = ()  # the store's feature names, as configured
     label_delay: timedelta | None = None  # how long actuals take to arrive; younger rows are not judged. None: no time
+    importance: Mapping[str, float] = field(default_factory=dict)
+    """What the deployed model's loss grows by, at most, when a feature's values are shuffled, 0 or more. Empty: not
+    known; of a feature that is not in it nothing is known."""
 
 
 @dataclass(frozen=True)

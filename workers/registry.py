@@ -9,6 +9,7 @@ MLflow takes seconds to import, so it is imported where it is used.
 """
 
 import fcntl
+import json
 import os
 import socket
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
@@ -66,6 +67,7 @@ class Registration:
     tags: Mapping[str, str]
     started: datetime  # aware
     ended: datetime
+    importance: Mapping[str, Any] | None = None  # kept beside the model as importance.json; None: not known
 
 
 @dataclass(frozen=True)
@@ -294,6 +296,9 @@ class Registry:
         description = Model.load(str(registration.model))
         description.run_id = run.info.run_id
         self._client.log_text(run.info.run_id, description.to_yaml(), f"{ARTIFACT_PATH}/MLmodel")
+        if registration.importance is not None:
+            told = json.dumps(dict(registration.importance), indent=2)
+            self._client.log_text(run.info.run_id, told, "importance.json")
 
     def _ensure_model(self, name: str) -> None:
         from mlflow.exceptions import MlflowException

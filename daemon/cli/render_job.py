@@ -7,6 +7,7 @@ from daemon.cli.output import heading, say, show_table, words
 from daemon.reports.jobs import JobInFullReport, JobReport, StageReport
 from retraind.telling import figures, gate_sentence, instant, span
 from triggers.quantities import format_size
+from triggers.wording import figure, listing
 
 
 def show_jobs(reports: Sequence[JobReport]) -> None:
@@ -89,6 +90,7 @@ def _facts(report: JobInFullReport) -> list[tuple[str, str]]:
         facts.append(("data", f"from {start} to {instant(data.window_end)}, hash {(data.data_hash or '-')[:12]}"))
     if report.metrics:
         facts.append(("metrics", figures(report.metrics)))
+    facts += [("leans on", told) for stage in report.stages if (told := _leans_on(stage.result or {}))]
     if version is not None:
         facts += [("version", f"{version.version}, {version.uri}"), ("files", version.directory)]
     if report.approved_by:
@@ -98,6 +100,18 @@ def _facts(report: JobInFullReport) -> list[tuple[str, str]]:
     if job.error:
         facts.append(("error", job.error))
     return facts
+
+
+def _leans_on(result: Mapping[str, Any]) -> str:
+    """The challenger's most important features, of an evaluation's result; empty: it is none."""
+    importance = result.get("importance") or {}
+    if "unknown" in importance:
+        return f"not known: {importance['unknown']}"
+    increases = {name: each["increase"] for name, each in importance.get("features", {}).items()}
+    most = sorted((name for name, value in increases.items() if value > 0), key=lambda name: -increases[name])
+    if not most:
+        return "no feature" if increases else ""
+    return f"{listing([f'{name} {figure(increases[name])}' for name in most])} ({importance['loss']} when shuffled)"
 
 
 def _stage_row(stage: StageReport) -> Sequence[str]:

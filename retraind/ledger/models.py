@@ -11,6 +11,7 @@ from sqlalchemy import Connection, bindparam, func, literal, select, update
 from retraind.config.policy import Breaker
 from retraind.errors import Conflict
 from retraind.ledger import tables
+from retraind.ledger.importance import importance
 from retraind.ledger.ledger import Transaction
 from retraind.ledger.rows import Deployment, Version, insert_if_absent
 from triggers.evidence import ModelFacts
@@ -239,4 +240,5 @@ def facts(connection: Connection, model: str, features: tuple[str, ...], now: da
         deployed_at=last.at if last and champion else None,
         gate_metrics={k: v for k, v in ((champion.metrics if champion else None) or {}).items() if v is not None},
         features=features,
+        importance=importance(connection, champion) if champion else {},
     )

@@ -102,6 +102,19 @@ def test_show_tells_the_whole_story(project):
     assert [event["seq"] for event in report["events"]] == sorted(event["seq"] for event in report["events"])
 
 
+def test_show_tells_what_the_challenger_leans_on_or_why_it_is_not_known(project):
+    job = project.job()
+    increases = {"distance": 0.02, "dep_delay": 0.31, "carrier": -0.001, "gate": 0.0}
+    features = {name: {"increase": value, "error": 0.001} for name, value in increases.items()}
+    known = {"loss": "Brier score", "rows": 400, "repeats": 5, "features": features}
+    project.run(project.claim(job), Stage.EVALUATE, result={"importance": known})
+    out = project("show", job).out
+    assert "leans on     dep_delay 0.310 and distance 0.020 (Brier score when shuffled)" in out
+    other = project.job("other")
+    project.run(project.claim(other), Stage.EVALUATE, result={"importance": {"unknown": "the model raised."}})
+    assert "leans on     not known: the model raised." in project("show", other).out
+
+
 def test_an_open_job_shows_the_stages_to_come(project):
     job = project.job()
     states = [stage["state"] for stage in project("show", job, "--json").json["stages"]]

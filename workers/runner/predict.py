@@ -5,6 +5,9 @@ Parquet file to write}). Result: `models` (name -> {`ok`, `sentence` where not, 
 the class that `score` is the probability of}). An output has the columns `prediction` and, where the
 model gives probabilities of two classes, `score`. One model that cannot be loaded or asked does not
 keep the others from answering.
+
+With `importance` ({`of`: name, `target`: column of the data, `seconds`}) the answer of that model also
+holds `importance`: what `importance.measure` tells, or {`unknown`: why it is not known}.
 """
 
 from __future__ import annotations
@@ -23,16 +26,18 @@ from mlflow.models import Model
 
 from . import frames
 from .boundary import Refusal, last_line
+from .importance import Ask, measure
 from .outputs import Output, of_classifier, read_output
 
 
 def main(spec: Mapping[str, Any]) -> dict[str, Any]:
-    return {"models": {name: _answer(each, spec) for name, each in spec["models"].items()}}
+    return {"models": {name: _answer(name, each, spec) for name, each in spec["models"].items()}}
 
 
-def _answer(each: Mapping[str, Any], spec: Mapping[str, Any]) -> dict[str, Any]:
+def _answer(name: str, each: Mapping[str, Any], spec: Mapping[str, Any]) -> dict[str, Any]:
     try:
-        output = predict(each["model"], spec["data"], spec["features"], spec["task"])
+        ask, frame = opened(each["model"], spec["data"], spec["features"], spec["task"])
+        output = ask(frame)
         write(output, each["output"])
     except Refusal as refusal:
         return {"ok": False, "sentence": refusal.sentence}
@@ -40,11 +45,28 @@ def _answer(each: Mapping[str, Any], spec: Mapping[str, Any]) -> dict[str, Any]:
         traceback.print_exc()
         return {"ok": False, "sentence": last_line(error)}
     positive = output.positive.item() if isinstance(output.positive, np.generic) else output.positive
-    return {"ok": True, "rows": len(output.prediction), "positive": positive}
+    answer = {"ok": True, "rows": len(output.prediction), "positive": positive}
+    wanted = spec.get("importance")
+    if wanted is None or wanted["of"] != name:
+        return answer
+    return {**answer, "importance": _importance(ask, frame, spec)}
 
 
-def predict(directory: str, data: str, features: Sequence[str], task: str | None) -> Output:
-    """What the model in `directory` says of the rows in `data`. Refuses a model whose inputs they lack."""
+def _importance(ask: Ask, frame: pd.DataFrame, spec: Mapping[str, Any]) -> dict[str, Any]:
+    """Nothing that goes wrong here keeps the model from being judged."""
+    wanted = spec["importance"]
+    try:
+        actual = frames.read(spec["data"], [wanted["target"]])[wanted["target"]]
+        return measure(ask, frame, actual, spec["task"], wanted["seconds"])
+    except Refusal as refusal:
+        return {"unknown": refusal.sentence}
+    except Exception as error:  # noqa: BLE001 - as above
+        traceback.print_exc()
+        return {"unknown": last_line(error)}
+
+
+def opened(directory: str, data: str, features: Sequence[str], task: str | None) -> tuple[Ask, pd.DataFrame]:
+    """The model in `directory`, to be asked, and its inputs in `data`. Refuses a model whose inputs they lack."""
     if not (Path(directory) / "MLmodel").is_file():
         raise Refusal(f"there is no MLflow model in {directory}.")
     description = Model.load(directory)
@@ -52,7 +74,7 @@ def predict(directory: str, data: str, features: Sequence[str], task: str | None
     if "sklearn" in description.flavors:
         import mlflow.sklearn
 
-        return _ask(mlflow.sklearn.load_model(directory), frame, task)
+        return _asking(mlflow.sklearn.load_model(directory), task), frame
     if backend := (description.metadata or {}).get("retraind.keras_backend"):
         os.environ.setdefault("KERAS_BACKEND", backend)  # Keras chooses when it is imported, and not by the model
     import mlflow.pyfunc
@@ -61,7 +83,7 @@ def predict(directory: str, data: str, features: Sequence[str], task: str | None
     # The types were found in the training data: whole numbers then, floats once a value is missing. The model is asked
     # all the same; what it cannot take it says itself.
     model.metadata.signature = None
-    return _ask(_unwrapped(model), frame, task)
+    return _asking(_unwrapped(model), task), frame
 
 
 def write(output: Output, path: str) -> None:
@@ -70,6 +92,10 @@ def write(output: Output, path: str) -> None:
     if output.score is not None:
         columns["score"] = pa.array(output.score.astype("float64"))
     pq.write_table(pa.table(columns), path)
+
+
+def _asking(model: Any, task: str | None) -> Ask:
+    return lambda frame: _ask(model, frame, task)
 
 
 def _ask(model: Any, frame: pd.DataFrame, task: str | None) -> Output:

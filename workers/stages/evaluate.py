@@ -13,6 +13,7 @@ from retraind.ledger import models
 from retraind.ledger.rows import Version
 from retraind.states import JobState, Stage
 from triggers.metrics import METRICS, metric_value
+from workers import importance
 from workers.content import must_be_recorded
 from workers.context import StageContext, StageResult
 from workers.gates import Figures, ask
@@ -48,6 +49,7 @@ def run(context: StageContext) -> StageResult:
         "champion": champion_figures,
         "champion_version": champion.version if champion else None,
         "gates": [vars(gate) for gate in gates],
+        "importance": importance.kept(context.model, answers["challenger"]),
     }
     return StageResult(
         result,
@@ -104,6 +106,7 @@ def _predict(
         "features": list(context.done[Stage.INGEST]["features"]),
         "task": task,
         "models": asked,
+        "importance": importance.question(context.model),
     }
     python = getattr(context.model.training.trainer, "python", None)
     for each in asked.values():

@@ -6,6 +6,7 @@ from retraind.ledger import jobs
 from retraind.ledger.rows import Version
 from retraind.redaction import redact, redact_data
 from retraind.states import Stage
+from workers import importance
 from workers.context import StageContext, StageResult
 from workers.model_files import must_be
 from workers.registry import Registration
@@ -29,6 +30,7 @@ def run(context: StageContext) -> StageResult:
             tags=_tags(context),
             started=job.requested_at,
             ended=context.now,
+            importance=importance.table(evaluated.get("importance")),
         ),
         context.fence,
     )
