@@ -56,7 +56,9 @@ class Bet:
 class Detector:
     """The bets on every column of a reference."""
 
-    def __init__(self, reference: ReferenceProfile, sizes: Sizes) -> None:
+    def __init__(self, reference: ReferenceProfile, sizes: Sizes, weights: Mapping[str, float] | None = None) -> None:
+        """`weights` of the columns, 0 or more, in the average of their evidence; None: all alike."""
+        self._weights = weights or dict.fromkeys(reference.layouts, 1.0)
         figures = {name: list(_figures(reference, name)) for name in reference.layouts}
         number = sum(map(len, figures.values()))
         self.bets: dict[str, list[Bet]] = {
@@ -89,8 +91,11 @@ class Detector:
         return {name: np.logaddexp(each, log(buckets)).tolist() for name, each in evidence.items()}
 
     def average(self, evidence: Mapping[str, Sequence[float]]) -> float:
-        """The average of all columns' evidence, each the average of its bets: what is held against the threshold."""
-        return sum(self.by_column(evidence).values()) / max(len(self.bets), 1)
+        """The weighted average of the columns' evidence, each the average of its bets: what is held against the
+        threshold."""
+        by_column = self.by_column(evidence)
+        total = sum(self._weights[name] for name in by_column)
+        return sum(self._weights[name] * value for name, value in by_column.items()) / (total or 1.0)
 
     def by_column(self, evidence: Mapping[str, Sequence[float]]) -> dict[str, float]:
         """Each column's evidence."""

@@ -11,7 +11,7 @@ same version, since another version predicts otherwise: with those of the refere
 where the reference is no window of the store, with the first ones after its deployment.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -36,6 +36,7 @@ from triggers.quantities import Duration, Rate
 from triggers.references import CurrentFile, Reference, one_reference
 from triggers.sequential import Material, Pace, look, unseen
 from triggers.verdict import Outcome, Verdict
+from triggers.weights import Weighing, Weights, weigh
 from triggers.wording import count, figure, instant, listing, percent, span
 
 if TYPE_CHECKING:
@@ -107,6 +108,12 @@ class DriftTrigger(Trigger):
         default=None, gt=0, le=1, description="The share of columns that must drift; by default any one."
     )
 
+    weights: Weighing = Field(
+        default="importance",
+        description="How the level is shared among the columns: by the importance of features to the deployed version, "
+        "which leaves out those that it hardly uses (equal, where it is not known), equal, or {COLUMN: NUMBER}, where "
+        "1 is usual and 0 leaves out.",
+    )
     incidents: bool = Field(
         default=True, description="Look for incidents of the data first; while one is open, drift is not judged."
     )
@@ -241,9 +248,14 @@ class DriftTrigger(Trigger):
             )
             return Verdict(Outcome.ERROR, sentence, numbers)
         try:
-            return self._judge(pairs, now, numbers)
+            weights = self._weights(evidence.facts, [name for pair in pairs for name in pair.names])
+            return self._judge(pairs, weights, now, numbers)
         except ValueError as error:
             return Verdict(Outcome.ERROR, f"{_sentence_case(str(error))}; {_ADVICE}.", numbers)
+
+    def _weights(self, facts: ModelFacts, columns: Sequence[str]) -> Weights:
+        """Raises ValueError where `weights` names a column that is not compared, or leaves none."""
+        return weigh(self.weights, columns, facts.importance, PREDICTION)
 
     def _sequential(self, evidence: Evidence, now: datetime) -> Verdict:
         from triggers.comparison import Sizes
@@ -262,7 +274,8 @@ class DriftTrigger(Trigger):
         material = Material(columns, reference, evidence.answers["current"], evidence.state, facts.version, window)
         sizes = Sizes(self.ks, self.psi, self.js, self.location, self.scale)
         try:
-            return look(material, Pace(self.cadence(), self.false_alarms), sizes, numbers)
+            weights = self._weights(facts, columns)
+            return look(material, Pace(self.cadence(), self.false_alarms), sizes, weights, numbers)
         except ValueError as error:
             return Verdict(Outcome.ERROR, f"{_sentence_case(str(error))}; {_ADVICE}.", numbers)
 
@@ -296,44 +309,44 @@ class DriftTrigger(Trigger):
             return [], unjudged, f"There are no features to compare, and of predictions: {unjudged[PREDICTION]}"
         return pairs, unjudged, None
 
-    def _judge(self, pairs: "list[Pair]", now: datetime, numbers: dict[str, Any]) -> Verdict:
+    def _judge(self, pairs: "list[Pair]", weights: Weights, now: datetime, numbers: dict[str, Any]) -> Verdict:
         """Raises ValueError naming a column that cannot be compared."""
         from triggers.comparison import Sizes
-        from triggers.judging import judge
+        from triggers.judging import figures, furthest, judge_weighted
         from triggers.pairs import Outlook
         from triggers.season import NAMES
 
         outlook = Outlook(self.window, now, self.min_rows, self.natural, self.season)
         compared = [each for pair in pairs for each in pair.compared(outlook)]
-        if not compared:
+        sizes = Sizes(self.ks, self.psi, self.js, self.location, self.scale)
+        found, others = judge_weighted(compared, sizes, self.correction, self.level, weights.of)
+        if not found:
             lacks = f"The reference has too little of the {NAMES[self.season or 'week']} that the window holds"
             return Verdict(
                 Outcome.INSUFFICIENT, f"{lacks}; it takes {self.min_rows:,} rows like the window's.", numbers
             )
-        sizes = Sizes(self.ks, self.psi, self.js, self.location, self.scale)
-        found = judge(compared, sizes, self.correction, self.level)
-        ordered = sorted(found.values(), key=lambda each: -each.comparison.strength)
-        drifted = [each for each in ordered if each.drifted]
-        whole = {each.name: each for part in reversed(compared) for each in part.comparisons}
-        numbers = {
-            **numbers,
+        ordered, drifted = furthest(found), [each for each in furthest(found) if each.drifted]
+        passed_over = [each for each in furthest(others) if each.drifted]
+        numbers |= {
             "windows": [each.told() for each in compared],
-            "columns": {
-                name: {**whole[name].figures(), **judged.figures(), "drifted": judged.drifted}
-                for name, judged in found.items()
-            },
+            "columns": figures(compared, {**found, **others}),
             "drifted": [each.comparison.name for each in drifted],
+            "weights": {**weights.figures(), "drifted": [each.comparison.name for each in passed_over]},
         }
-        tested = f"on {self._rows_told(pairs[0])}, at level {figure(self.level)} ({self.false_alarms})"
+        tested = f"on {self._rows_told(pairs[0])}, at level {figure(self.level)} ({self.false_alarms}){weights.told}"
         tested += self._unknown(pairs[0], compared)
+        more = weights.passed_over([each.told() for each in passed_over])
         columns = count(len(found), "column")
         if not drifted:
-            sentence = f"None of {columns} drifted, the furthest being {ordered[0].told()}, {tested}."
+            sentence = f"None of {columns} drifted, the furthest being {ordered[0].told()}, {tested}.{more}"
             return Verdict(Outcome.QUIET, sentence, numbers)
         told = f"{len(drifted)} of {columns} drifted: {listing([each.told() for each in drifted])}, {tested}"
-        if self.share is not None and len(drifted) < self.share * len(found):
-            return Verdict(Outcome.QUIET, f"{told}; it takes {percent(self.share)} of them.", numbers)
-        return Verdict(Outcome.FIRED, f"{told}.", numbers)
+        if self.share is not None and sum(each.weight for each in drifted) < self.share * sum(
+            each.weight for each in found.values()
+        ):
+            by_weight = " by weight" if weights.by != "equal" else ""
+            return Verdict(Outcome.QUIET, f"{told}; it takes {percent(self.share)} of them{by_weight}.{more}", numbers)
+        return Verdict(Outcome.FIRED, f"{told}.{more}", numbers)
 
     def _unknown(self, pair: "Pair", compared: "list[Compared]") -> str:
         """What was to be looked out for and could not be, as the end of a sentence; empty: nothing."""

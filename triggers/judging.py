@@ -6,16 +6,17 @@ it is of the size asked for; and that of nature when its distance also exceeds w
 own blocks move (`triggers.natural`), at the level divided by the number of tests. A column has
 drifted when one test passes every bar at once; one that is not known is not asked for.
 
-Tests of location have the larger part of the level: p-values are divided by weights that add up to the
-number of tests. With Holm's or Bonferroni's correction the chance that any test of a look passes the
-bar of noise without any drift is then at most the level, whatever the dependence between columns,
+Tests of location have the larger part of the level, and so have columns of more weight
+(`triggers.weights`): p-values are divided by weights, and the level of a test is the look's in
+proportion to its own. With Holm's or Bonferroni's correction the chance that any test of a look passes
+the bar of noise without any drift is then at most the level, whatever the dependence between columns,
 tests and windows; the other bars only make it smaller. Expectations add up whatever the dependence
 between looks, so the false alarms expected in a time are at most the sum of its looks' levels.
 Benjamini-Hochberg's correction is as good where the tests depend on each other positively.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
 
@@ -76,6 +77,7 @@ class Judged:
     p_adjusted: float
     noise: bool
     natural_bar: float | None  # None: not known
+    weight: float = 1.0  # of the column
 
     @property
     def nature(self) -> bool | None:
@@ -104,11 +106,15 @@ class Judged:
             "noise": self.noise,
             "effect": self.test.large,
             "nature": self.nature,
+            "weight": self.weight,
         }
 
     def told(self) -> str:
         """The column's name with what is most telling about it, and the bars."""
-        return f"{self.comparison.name} ({', '.join(_figures(self.comparison, self.test))}; {self._bars_told()})"
+        figures = _figures(self.comparison, self.test)
+        if self.weight not in {0, 1}:
+            figures.append(f"weight {figure(self.weight)}")
+        return f"{self.comparison.name} ({', '.join(figures)}; {self._bars_told()})"
 
     def _bars_told(self) -> str:
         passed = [bar for bar, held in self.bars.items() if held]
@@ -118,28 +124,66 @@ class Judged:
         return ", ".join(told)
 
 
-def judge(compared: Sequence[Compared], sizes: Sizes, correction: Correction, level: float) -> dict[str, Judged]:
+def judge(
+    compared: Sequence[Compared],
+    sizes: Sizes,
+    correction: Correction,
+    level: float,
+    weights: Mapping[str, float] | None = None,
+) -> dict[str, Judged]:
     """Of each column, in the order given, the test that tells most: one that passed all bars, else most of them, and
-    of those the one with the smallest p-value."""
+    of those the one with the smallest p-value. `weights`, above 0, hold the columns to judge; None: all, alike."""
+    if weights is None:
+        weights = {comparison.name: 1.0 for each in compared for comparison in each.comparisons}
     tests = [
         (each, comparison, test)
         for each in compared
         for comparison in each.comparisons
+        if comparison.name in weights
         for test in comparison.tests(sizes)
     ]
-    adjusted = adjust([min(test.p_value / _WEIGHTS.get(test.name, 1.0), 1.0) for _, _, test in tests], correction)
-    best: dict[str, Judged] = {each.name: _untested(each) for part in compared for each in part.comparisons}
-    for (each, comparison, test), p in zip(tests, adjusted, strict=True):
-        bar = each.natural_bar(comparison, test, level / len(tests) * _WEIGHTS.get(test.name, 1.0))
-        judged = Judged(comparison, each.length, test, p, p <= level, bar)
+    parts = [weights[comparison.name] * _WEIGHTS.get(test.name, 1.0) for _, comparison, test in tests]
+    whole = sum(parts)
+    adjusted = adjust([test.p_value for _, _, test in tests], correction, parts)
+    best: dict[str, Judged] = {
+        comparison.name: _untested(comparison, weights[comparison.name])
+        for each in compared
+        for comparison in each.comparisons
+        if comparison.name in weights
+    }
+    for (each, comparison, test), p, part in zip(tests, adjusted, parts, strict=True):
+        bar = each.natural_bar(comparison, test, level * part / whole)
+        judged = Judged(comparison, each.length, test, p, p <= level, bar, weights[comparison.name])
         if _rank(judged) > _rank(best[comparison.name]):
             best[comparison.name] = judged
     return best
 
 
-def _untested(comparison: Comparison) -> Judged:
+def judge_weighted(
+    compared: Sequence[Compared], sizes: Sizes, correction: Correction, level: float, weights: Mapping[str, float]
+) -> tuple[dict[str, Judged], dict[str, Judged]]:
+    """The columns that count, judged as by `judge`, and those that are left out (their weight is 0), judged for
+    themselves at the same level: to be told of, not to decide."""
+    counted = judge(compared, sizes, correction, level, {name: weight for name, weight in weights.items() if weight})
+    others = judge(compared, sizes, correction, level, {name: 1.0 for name, weight in weights.items() if not weight})
+    return counted, {name: replace(each, weight=0.0) for name, each in others.items()}
+
+
+def furthest(judged: Mapping[str, Judged]) -> list[Judged]:
+    """Those furthest from the reference first."""
+    return sorted(judged.values(), key=lambda each: -each.comparison.strength)
+
+
+def figures(compared: Sequence[Compared], judged: Mapping[str, Judged]) -> dict[str, Any]:
+    """By column, those of its longest window and of the test that tells most. JSON-able."""
+    whole = {each.name: each for part in reversed(compared) for each in part.comparisons}
+    return {name: {**whole[name].figures(), **each.figures(), "drifted": each.drifted} for name, each in judged.items()}
+
+
+def _untested(comparison: Comparison, weight: float) -> Judged:
     """A column of which nothing can be tested: no value on one side, and none missing on either."""
-    return Judged(comparison, None, Tested("ks", 1.0, 0.0, large=False), 1.0, noise=False, natural_bar=None)
+    nothing = Tested("ks", 1.0, 0.0, large=False)
+    return Judged(comparison, None, nothing, 1.0, noise=False, natural_bar=None, weight=weight)
 
 
 def _rank(judged: Judged) -> tuple[int, float]:

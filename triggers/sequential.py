@@ -5,7 +5,7 @@ bucket is taken once, so that the evidence is the same however looks fall; rows 
 than the look that took their bucket are not seen.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from triggers.evidence import TIME, Window
 from triggers.quantities import Rate
 from triggers.verdict import Outcome, Verdict
+from triggers.weights import Weights
 from triggers.wording import count, figure, instant, span
 
 if TYPE_CHECKING:
@@ -62,14 +63,14 @@ class Material:
     window: Window
 
 
-def look(material: Material, pace: Pace, sizes: "Sizes", numbers: Mapping[str, Any]) -> Verdict:
+def look(material: Material, pace: Pace, sizes: "Sizes", weights: Weights, numbers: Mapping[str, Any]) -> Verdict:
     """The verdict, with the evidence after the new buckets as its state. Raises ValueError naming a column that cannot
     be compared."""
     from triggers.detector import Detector
     from triggers.profile import ReferenceProfile
 
     profile = ReferenceProfile.of(material.reference, material.names)
-    detector = Detector(profile, sizes)
+    detector = Detector(profile, sizes, weights.of)
     known = material.state.get("evidence") if material.state.get("reference") == profile.content_hash else None
     before = known if known is not None and detector.fits(known) else detector.nothing()
     evidence, alarm = _taken(material, pace, detector, profile, before)
@@ -83,23 +84,33 @@ def look(material: Material, pace: Pace, sizes: "Sizes", numbers: Mapping[str, A
     }
     shown = evidence if alarm is None else alarm.evidence
     by_column = detector.by_column(shown)
-    strongest = max(by_column, key=lambda name: by_column[name])
+    strongest = max(by_column, key=lambda name: weights.of[name] * by_column[name])
+    passed_over = [name for name in weights.left_out if by_column[name] >= pace.enough]
     reached = detector.average(shown)
     figures = {
         **numbers,
         "evidence": reached,
         "enough": pace.enough,
         "until": end.isoformat(),
-        "columns": {
-            name: {"evidence": value, "bet": detector.strongest(shown, name)} for name, value in by_column.items()
-        },
+        "columns": _by_column(detector, shown, weights),
+        "weights": {**weights.figures(), "drifted": passed_over},
     }
     told = f"evidence of drift {'reached' if alarm else 'is'} {figure(reached)}, where {figure(pace.enough)} is enough"
     most = f"most of it of {strongest} ({detector.strongest(shown, strongest)})"
     rows = f"{count(material.current.num_rows, 'new row')} until {instant(end)}"
     against = f"against {profile.counts.rows:,}, {pace.false_alarms} in buckets of {span(pace.bucket)}"
     outcome = Outcome.FIRED if alarm else Outcome.QUIET
-    return Verdict(outcome, f"The {told}, {most}, after {rows} {against}.", figures, state)
+    more = weights.passed_over([f"{name} ({detector.strongest(shown, name)})" for name in passed_over])
+    return Verdict(outcome, f"The {told}, {most}, after {rows} {against}{weights.told}.{more}", figures, state)
+
+
+def _by_column(
+    detector: "Detector", evidence: Mapping[str, Sequence[float]], weights: Weights
+) -> dict[str, dict[str, Any]]:
+    return {
+        name: {"evidence": value, "bet": detector.strongest(evidence, name), "weight": weights.of[name]}
+        for name, value in detector.by_column(evidence).items()
+    }
 
 
 @dataclass(frozen=True)

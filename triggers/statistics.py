@@ -142,21 +142,24 @@ def _binomial_p_value(hits: int, trials: int, share: float) -> float:
     return min(1.0, 2 * min(float(special.bdtr(hits, trials, share)), upper))
 
 
-def adjust(p_values: Sequence[float], correction: Correction) -> list[float]:
+def adjust(p_values: Sequence[float], correction: Correction, weights: Sequence[float] | None = None) -> list[float]:
     """The p-values corrected for their number, in the order given.
 
     `holm` (Holm 1979) and `bonferroni` keep the chance of any false one, `benjamini-hochberg`
-    (1995) the share of false ones among those found.
+    (1995) the share of false ones among those found. `weights`, above 0, say how the level is shared;
+    None: evenly. Weighted are Holm's as in his paper, the others as by Genovese, Roeder and Wasserman (2006).
     """
     p = np.asarray(p_values, dtype=np.float64)
-    order, number = np.argsort(p, kind="stable"), p.size
+    weight = np.ones(p.size) if weights is None else np.asarray(weights, dtype=np.float64)
+    p = p / weight
+    order, total = np.argsort(p, kind="stable"), float(weight.sum())
     if correction == "bonferroni":
-        stepped = p[order] * number
+        stepped = p[order] * total
     elif correction == "holm":
-        stepped = np.maximum.accumulate(p[order] * np.arange(number, 0, -1))
+        stepped = np.maximum.accumulate(p[order] * np.cumsum(weight[order][::-1])[::-1])
     else:
-        stepped = np.minimum.accumulate((p[order] * number / np.arange(1, number + 1))[::-1])[::-1]
-    adjusted = np.empty(number)
+        stepped = np.minimum.accumulate((p[order] * total / np.arange(1, p.size + 1))[::-1])[::-1]
+    adjusted = np.empty(p.size)
     adjusted[order] = np.minimum(stepped, 1.0)
     return [float(each) for each in adjusted]
 

@@ -34,7 +34,7 @@ def test_it_is_quiet_on_like_data_and_says_which_column_is_furthest() -> None:
     assert verdict.sentence.startswith("None of 2 columns drifted, the furthest being ")
     assert verdict.sentence.endswith(
         "on 2,000 rows of the last 7d against 5,000 of the training data, at level 0.011 (1 per 90d), "
-        "without natural variation (the reference has no times)."
+        "with equal weights (importance is not known), without natural variation (the reference has no times)."
     )
 
 
@@ -49,7 +49,8 @@ def test_it_fires_on_a_shift_and_names_the_column_with_its_figures() -> None:
     assert verdict.sentence == (
         f"1 of 2 columns drifted: distance (KS {column['ks']:.3f}, PSI {column['psi']:.3f}, "
         f"location {column['rank_sum'] - 0.5:.3f}; past noise and effect), on 2,000 rows of the last 7d against 5,000 "
-        "of the training data, at level 0.011 (1 per 90d), without natural variation (the reference has no times)."
+        "of the training data, at level 0.011 (1 per 90d), with equal weights (importance is not known), "
+        "without natural variation (the reference has no times)."
     )
 
 
