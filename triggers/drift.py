@@ -50,6 +50,7 @@ _NO_TRAINING = (
     "No version has been deployed yet, so there is no training data to compare with; "
     "reference: {window: 28d} would compare with earlier rows of the store"
 )
+_OF_ALL = 0.2  # the part of a look's level that the judgement of all columns together has, where it is asked for
 _ADVICE = "correct it, or leave the column out under features"
 
 
@@ -114,6 +115,12 @@ class DriftTrigger(Trigger):
         "which leaves out those that it hardly uses (equal, where it is not known), equal, or {COLUMN: NUMBER}, where "
         "1 is usual and 0 leaves out.",
     )
+    multivariate: bool = Field(
+        default=False, description="Also ask a classifier whether all columns together tell the rows apart."
+    )
+    auc: float = Field(
+        default=0.55, ge=0.5, lt=1, description="The ROC AUC of that classifier on held-out rows that matters."
+    )
     incidents: bool = Field(
         default=True, description="Look for incidents of the data first; while one is open, drift is not judged."
     )
@@ -122,8 +129,8 @@ class DriftTrigger(Trigger):
     def _sequence_is_possible(self) -> "DriftTrigger":
         if self.method == "windows":
             return self
-        for name in ("current", "share", "season"):
-            if getattr(self, name) is not None:
+        for name in ("current", "share", "season", "multivariate"):
+            if getattr(self, name) not in (None, False):
                 raise ValueError(f"method: sequential knows no {name}; take it out, or write method: windows")
         slides = isinstance(self.reference, Reference) and self.reference.window is not None
         if slides and isinstance(self.reference, Reference) and self.reference.before is None:
@@ -157,6 +164,8 @@ class DriftTrigger(Trigger):
         if columns:
             asked["reference"] = self._reference_request(columns, now)
             asked["current"] = self._current_request(columns, facts, state, now)
+        if columns and self.multivariate:
+            asked |= {f"together_{side}": asked[side] for side in ("reference", "current")}
         spans = self._prediction_spans(facts, now) if self.method == "windows" else "only features are"
         if isinstance(spans, tuple):
             before, current = spans
@@ -249,13 +258,23 @@ class DriftTrigger(Trigger):
             return Verdict(Outcome.ERROR, sentence, numbers)
         try:
             weights = self._weights(evidence.facts, [name for pair in pairs for name in pair.names])
-            return self._judge(pairs, weights, now, numbers)
+            return self._together(self._judge(pairs, weights, now, numbers), weights, evidence.answers)
         except ValueError as error:
             return Verdict(Outcome.ERROR, f"{_sentence_case(str(error))}; {_ADVICE}.", numbers)
 
     def _weights(self, facts: ModelFacts, columns: Sequence[str]) -> Weights:
         """Raises ValueError where `weights` names a column that is not compared, or leaves none."""
         return weigh(self.weights, columns, facts.importance, PREDICTION)
+
+    def _together(self, verdict: Verdict, weights: Weights, answers: Mapping[str, Any]) -> Verdict:
+        """The verdict with that on all features that count together. Raises ValueError as `_judge`."""
+        names = [name for name, weight in weights.of.items() if weight and name != PREDICTION]
+        if not (names and self.multivariate and "together_current" in answers):
+            return verdict
+        from triggers.domain import Bars, joined, tell_apart
+
+        bars = Bars(self.level * _OF_ALL, self.auc, self.window, self.natural, self.season)
+        return joined(verdict, tell_apart(answers["together_reference"], answers["together_current"], names, bars))
 
     def _sequential(self, evidence: Evidence, now: datetime) -> Verdict:
         from triggers.comparison import Sizes
@@ -318,8 +337,9 @@ class DriftTrigger(Trigger):
 
         outlook = Outlook(self.window, now, self.min_rows, self.natural, self.season)
         compared = [each for pair in pairs for each in pair.compared(outlook)]
+        level = self.level * (1 - _OF_ALL) if self.multivariate else self.level
         sizes = Sizes(self.ks, self.psi, self.js, self.location, self.scale)
-        found, others = judge_weighted(compared, sizes, self.correction, self.level, weights.of)
+        found, others = judge_weighted(compared, sizes, self.correction, level, weights.of)
         if not found:
             lacks = f"The reference has too little of the {NAMES[self.season or 'week']} that the window holds"
             return Verdict(
@@ -333,7 +353,7 @@ class DriftTrigger(Trigger):
             "drifted": [each.comparison.name for each in drifted],
             "weights": {**weights.figures(), "drifted": [each.comparison.name for each in passed_over]},
         }
-        tested = f"on {self._rows_told(pairs[0])}, at level {figure(self.level)} ({self.false_alarms}){weights.told}"
+        tested = f"on {self._rows_told(pairs[0])}, at level {figure(level)} ({self.false_alarms}){weights.told}"
         tested += self._unknown(pairs[0], compared)
         more = weights.passed_over([each.told() for each in passed_over])
         columns = count(len(found), "column")

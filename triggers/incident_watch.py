@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 _DAY, _WEEK = timedelta(days=1), timedelta(days=7)
 _FINE = 8  # looks in a span at a store that is silent and should not be
-_JUDGED = ("current", "prediction_current")
+_JUDGED = ("current", "prediction_current", "together_current")
 _NEWEST, _EARLIER = "newest", {"day_before": _DAY, "week_before": _WEEK}
 
 
