@@ -9,7 +9,8 @@ Singh and Wasserman 2021, "Classification accuracy as a proxy for two-sample tes
 The halves are alternating spans of time, a seventh of the window each, so that a row's neighbours are on
 its own side. What one stretch of the reference differs from another is no drift: where the reference has
 times, the AUC must also exceed what its own blocks of the window's length reach against the rest, with
-a prediction bound as in `triggers.natural`. That is asked only where noise and effect are passed.
+a t-like prediction bound for one more block, their own noise included: the part of so few blocks that
+is not noise is known too roughly to be told apart. That is asked only where noise and effect are passed.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -307,10 +308,9 @@ def _natural_bar(blocks: Sequence[_Found], variance: float, level: float) -> flo
     """What the AUC of one more block exceeds with a chance of at most `level`. None: there are too few blocks."""
     if len(blocks) < _FEWEST_BLOCKS:
         return None
-    square = sum((each.auc - 0.5) ** 2 - each.variance for each in blocks) / len(blocks)
-    natural = max(square, 0.0) * (1 + 1 / len(blocks))
-    beyond = float(special.stdtrit(len(blocks) - 1, 1 - level)) ** 2 * natural
-    return 0.5 + sqrt(beyond + float(special.ndtri(1 - level)) ** 2 * variance)
+    square = sum((each.auc - 0.5) ** 2 for each in blocks) / len(blocks) * (1 + 1 / len(blocks))
+    beyond = float(special.stdtrit(len(blocks) - 1, 1 - level)) * sqrt(square)
+    return 0.5 + max(beyond, float(special.ndtri(1 - level)) * sqrt(variance))
 
 
 def _inputs(before: "pa.Table", now: "pa.Table", names: Sequence[str]) -> tuple[Floats, list[bool]]:
