@@ -51,9 +51,11 @@ def test_the_decider_is_killed_after_deciding(make_system: MakeSystem) -> None:
     system.wait_for("job.requested")
     kill_tree(daemon.pid)
     daemon.wait()
+    assert not system.events("job.queued")
     assert [job["state"] for job in shown(system)] == ["requested"]
     system.start("up")
     assert_exactly_one_run(system)
+    assert len(system.events("model.registered")) == len(system.events("model.deployed")) == 1
 
 
 def test_the_job_s_process_is_killed_in_the_middle_of_a_step(make_system: MakeSystem) -> None:
@@ -92,7 +94,7 @@ def test_the_decider_of_a_one_minute_schedule_is_down_for_three_minutes(
     system = make_system(triggers={"minutely": {"type": "cron", "schedule": "* * * * *"}})
     daemon = system.start("run")
     system.wait_for("daemon.led")
-    system.wait("look", lambda: looked(system))
+    system.wait("look", lambda: looked(system), every=1.0)
     kill_tree(daemon.pid)
     daemon.wait()
     decided = len(system.events("job.requested"))  # a minute may have begun meanwhile

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from templates import empty_ledger
 
 from retraind.audit import AuditLog, verify
 from retraind.errors import AuditUnwritable
@@ -15,7 +16,7 @@ from retraind.ledger import Ledger
 
 @pytest.fixture
 def ledger(tmp_path):
-    opened = Ledger.open(f"sqlite:///{tmp_path}/ledger.db")
+    opened = Ledger.open(empty_ledger(tmp_path / "ledger.db"))
     yield opened
     opened.close()
 

@@ -19,7 +19,8 @@ from workers.advance import advance
 from workers.context import StageContext
 from workers.stages import register
 
-ROOT = Path(__file__).parents[2]
+HERE = Path(__file__).parent
+ROOT = HERE.parents[1]
 
 # A worker that dies where it would enter a function, having done all that comes before it.
 DYING = """
@@ -60,7 +61,7 @@ def die_at(project: Project, job: str, stage: Stage, where: str) -> None:
     arguments = [str(project.folder / "retraind.yaml"), project.clock.instant.isoformat(), job, stage, module, name]
     finished = subprocess.run(
         [sys.executable, "-c", DYING, *arguments],
-        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), str(Path(__file__).parent)])},
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(map(str, (ROOT, HERE, HERE.parent)))},
         check=False,
         capture_output=True,
         text=True,

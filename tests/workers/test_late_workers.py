@@ -100,6 +100,7 @@ def test_rows_that_come_late_replace_none_that_the_ledger_knows(
 def test_a_model_that_comes_late_replaces_none_and_tells_nothing_of_itself(
     project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    project.give_registry()
     job = project.request()
     project.advance(job, Stage.INGEST, Stage.VALIDATE)
 
