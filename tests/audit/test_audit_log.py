@@ -80,7 +80,10 @@ def test_what_a_crash_wrote_without_noting_it_is_not_written_twice(ledger, audit
     audit.project()
     note = path.with_name(".audit.jsonl.position")
     early = note.read_bytes()
-    happen(ledger, 2500)
+    with ledger.write("daemon") as transaction:
+        for number in range(2499):
+            transaction.event("daemon.started", data={"number": number})
+    happen(ledger, 1)
     audit.project()
     note.write_bytes(early)
     assert audit.project() == []

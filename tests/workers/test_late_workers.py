@@ -13,7 +13,8 @@ from typing import Any
 
 import pytest
 from driving import MODEL, History, Project, history
-from test_job_crashes import ROOT, die_at, versions_and_runs
+from dying import ROOT, die_at
+from test_job_crashes import versions_and_runs
 
 from retraind.config.policy import Breaker
 from retraind.ledger import jobs, work
