@@ -5,6 +5,7 @@ import json
 import os
 import signal
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -58,15 +59,29 @@ def test_the_decider_is_killed_after_deciding(make_system: MakeSystem) -> None:
     assert len(system.events("model.registered")) == len(system.events("model.deployed")) == 1
 
 
-def test_the_job_s_process_is_killed_in_the_middle_of_a_step(make_system: MakeSystem) -> None:
-    system = make_system()
+def test_the_job_s_process_and_then_its_worker_are_killed_in_the_middle_of_a_step(make_system: MakeSystem) -> None:
+    system = make_system(policy={"retries": {"attempts": 3, "delay": "1s"}})
     up = hold_in_training(system)
+    data = next(system.folder.glob("state/jobs/*/data/data.parquet"))
+    before = (data.read_bytes(), data.stat().st_mtime_ns)
     for training in children_of(up.pid, TRAINING):
         training.kill()
     system.wait("training again", (system.folder / "training").exists)
     assert [job["state"] for job in shown(system)] == ["running"]
+    training, workers = children_of(up.pid, TRAINING), children_of(up.pid, "worker")
+    assert training
+    (system.folder / "training").unlink()
+    for worker in workers:
+        with suppress(psutil.NoSuchProcess):  # a child ends when its parent is killed
+            worker.kill()
+    psutil.wait_procs([*training, *workers], timeout=20)
+    assert not [process for process in training if process.is_running()]
+    system.wait("training by another worker", (system.folder / "training").exists)
     (system.folder / "hold").unlink()
     assert_exactly_one_run(system)
+    assert len(system.events("job.recovered")) == 1
+    assert (data.read_bytes(), data.stat().st_mtime_ns) == before
+    assert (system.folder / "models/production/current/MLmodel").is_file()
 
 
 def test_decider_and_worker_are_killed_together_in_the_middle_of_a_step(make_system: MakeSystem) -> None:

@@ -3,12 +3,11 @@
 import os
 import signal
 import time
-from contextlib import suppress
 
 import psutil
 import pytest
 import redis
-from system import TRAINING, children_of, kill_tree
+from system import children_of, kill_tree
 
 from retraind.config.loading import load
 from retraind.queue import celery_app
@@ -32,32 +31,6 @@ def succeeded(system, stage):
     return [event for event in system.events("stage.succeeded") if event["data"]["stage"] == stage]
 
 
-def test_a_worker_killed_in_the_middle_of_training_is_followed_by_another_on_the_same_data(make_system):
-    system = make_system()
-    (system.folder / "hold").touch()
-    up = system.start("up")
-    system.wait("training", (system.folder / "training").exists)
-    data = next(system.folder.glob("state/jobs/*/data/data.parquet"))
-    before = (data.read_bytes(), data.stat().st_mtime_ns)
-    training = children_of(up.pid, TRAINING)
-    workers = children_of(up.pid, "worker")
-    for worker in workers:
-        with suppress(psutil.NoSuchProcess):  # a child ends when its parent is killed
-            worker.kill()
-    psutil.wait_procs([*training, *workers], timeout=20)
-    assert training
-    assert not [process for process in training if process.is_running()]
-    (system.folder / "training").unlink()
-    system.wait("second training", (system.folder / "training").exists)
-    (system.folder / "hold").unlink()
-    system.wait_for("model.deployed")
-    assert len(succeeded(system, "ingest")) == 1
-    assert (data.read_bytes(), data.stat().st_mtime_ns) == before
-    assert len(system.events("job.recovered")) == 1
-    assert_told_exactly_once(system)
-    assert (system.folder / "models/production/current/MLmodel").is_file()
-
-
 def test_a_worker_stopped_past_its_lease_commits_nothing_when_it_wakes(make_system):
     system = make_system()
     (system.folder / "hold").touch()
@@ -76,21 +49,6 @@ def test_a_worker_stopped_past_its_lease_commits_nothing_when_it_wakes(make_syst
     system.wait_for("model.deployed")
     assert len(succeeded(system, "train")) == 1
     assert second.poll() is None
-    assert_told_exactly_once(system)
-
-
-def broker_client(system):
-    return redis.Redis(unix_socket_path=str(system.folder / "state/broker/broker.sock"))
-
-
-def test_a_flushed_broker_loses_no_job(make_system):
-    system = make_system()
-    (system.folder / "hold").touch()
-    system.start("up")
-    system.wait("training", (system.folder / "training").exists)
-    broker_client(system).flushall()
-    (system.folder / "hold").unlink()
-    system.wait_for("model.deployed")
     assert_told_exactly_once(system)
 
 
@@ -130,7 +88,7 @@ def test_a_standby_takes_over_from_a_daemon_that_was_killed_and_at_once_from_one
     system.wait_for("daemon.led", 3, seconds=3)
 
 
-def test_a_worker_asked_to_stop_hands_its_job_over(make_system):
+def test_a_worker_asked_to_stop_hands_its_job_over_and_a_flushed_broker_loses_it_not(make_system):
     system = make_system()
     (system.folder / "hold").touch()
     up = system.start("up")
@@ -141,8 +99,10 @@ def test_a_worker_asked_to_stop_hands_its_job_over(make_system):
     parent.terminate()
     system.wait_for("job.interrupted", seconds=30)
     system.wait("second training", (system.folder / "training").exists)
+    redis.Redis(unix_socket_path=str(system.folder / "state/broker/broker.sock")).flushall()
     (system.folder / "hold").unlink()
     system.wait_for("model.deployed")
+    assert len(succeeded(system, "train")) == 1
     assert_told_exactly_once(system)
 
 
