@@ -1,20 +1,60 @@
-"""Fixtures that every area shares: a real PostgreSQL and a real Valkey, started once per test process."""
+"""What every area shares: a real PostgreSQL and a real Valkey, started once per test process; templates; threads."""
 
 import os
 import time
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import psycopg
 import pytest
 import redis
 import structlog
+import templates
 from psycopg import sql
 from servers import PostgresServer, ValkeyServer, postgres_server, valkey_server
 
 from retraind import privacy
+
+HERE = Path(__file__).parent
+
+# Several tests run at once, each with its own processes: more threads than one would wait for each other, and spin.
+for _library in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+    os.environ.setdefault(_library, "1")
+
+
+# Areas of whole systems, or of much to be made first. Each begins the share of one test process: what takes long is
+# under way early and one at a time, and what is short is left to whoever is free at the end.
+FIRST = ("acceptance", "chaos", "workers")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Deals the tests out to the processes that share them; of an area, those marked `long` come first."""
+    shares: list[list[pytest.Item]] = [[] for _ in range(int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1")))]
+    if len(shares) == 1:
+        return
+    rest = []
+    for item in items:
+        area = item.path.relative_to(HERE).parts[0]
+        (shares[FIRST.index(area) % len(shares)] if area in FIRST else rest).append(item)
+    for place, share in enumerate(shares):
+        share.sort(key=lambda item: item.get_closest_marker("long") is None)
+        whole = len(items) * (place + 1) // len(shares) - len(items) * place // len(shares)
+        room = max(whole - len(share), 0)
+        share.extend(rest[:room])
+        del rest[:room]
+    items[:] = [item for share in shares for item in share] + rest
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _templates(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """The run's templates stand beside the directories of its test processes."""
+    own = tmp_path_factory.getbasetemp()
+    place: Path = (own.parent if "PYTEST_XDIST_WORKER" in os.environ else own) / "templates"
+    place.mkdir(exist_ok=True)
+    templates.share(place)
 
 
 @pytest.fixture(autouse=True)

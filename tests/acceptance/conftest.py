@@ -1,4 +1,4 @@
-"""A system that is stopped after the test, whatever happened in it."""
+"""A system that is ended after the test, whatever happened in it."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -20,4 +20,4 @@ def make_system(tmp_path: Path) -> Iterator[Callable[..., System]]:
 
     yield make
     for system in made:
-        system.stop()
+        system.kill()

@@ -17,6 +17,7 @@ import numpy as np
 import psutil
 import threshold
 import yaml
+from templates import empty_mlflow
 
 TRAINER = """
 import os, shutil, time
@@ -71,6 +72,8 @@ class System:
             threshold.write(self.folder / "template")
         if not (self.folder / "monitoring.db").exists():
             fill_store(self.folder / "monitoring.db")
+        if not (self.folder / "state").exists():
+            empty_mlflow(self.folder / "state" / "mlflow.db")
 
     def start(self, *verb: str) -> "subprocess.Popen[bytes]":
         """Starts `retraind VERB` in a session of its own; its output goes to a file in the folder."""
@@ -110,13 +113,16 @@ class System:
         found = [json.loads(line) for line in lines if line.endswith(b"\n")]
         return [event for event in found if name is None or event["event"] == name]
 
-    def wait(self, what: str, arrived: Callable[[], Any], seconds: float = 150) -> Any:
-        """The first true answer. Fails with what the system said when none comes in time."""
+    def wait(self, what: str, arrived: Callable[[], Any], seconds: float = 150, every: float = 0.1) -> Any:
+        """The first true answer, asked for so often. Fails with what the system said when none comes in time.
+
+        Questions that start a process are asked less often: they keep a core busy, and the system waiting.
+        """
         end = time.monotonic() + seconds
         while time.monotonic() < end:
             if answer := arrived():
                 return answer
-            time.sleep(0.1)
+            time.sleep(every)
         raise AssertionError(f"no {what} within {seconds:g} s\n{self.told()}")
 
     def wait_for(self, name: str, count: int = 1, seconds: float = 150) -> list[dict[str, Any]]:
@@ -144,6 +150,13 @@ class System:
             except subprocess.TimeoutExpired:
                 kill_tree(process.pid)
                 process.wait()
+
+    def kill(self) -> None:
+        """Ends every process that is left, at once."""
+        for process in self.processes:
+            if process.poll() is None:
+                kill_tree(process.pid)
+            process.wait()
 
 
 def kill_tree(pid: int, number: int = signal.SIGKILL) -> None:

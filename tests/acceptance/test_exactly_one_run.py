@@ -5,6 +5,7 @@ import json
 import os
 import signal
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -51,20 +52,36 @@ def test_the_decider_is_killed_after_deciding(make_system: MakeSystem) -> None:
     system.wait_for("job.requested")
     kill_tree(daemon.pid)
     daemon.wait()
+    assert not system.events("job.queued")
     assert [job["state"] for job in shown(system)] == ["requested"]
     system.start("up")
     assert_exactly_one_run(system)
+    assert len(system.events("model.registered")) == len(system.events("model.deployed")) == 1
 
 
-def test_the_job_s_process_is_killed_in_the_middle_of_a_step(make_system: MakeSystem) -> None:
-    system = make_system()
+def test_the_job_s_process_and_then_its_worker_are_killed_in_the_middle_of_a_step(make_system: MakeSystem) -> None:
+    system = make_system(policy={"retries": {"attempts": 3, "delay": "1s"}})
     up = hold_in_training(system)
+    data = next(system.folder.glob("state/jobs/*/data/data.parquet"))
+    before = (data.read_bytes(), data.stat().st_mtime_ns)
     for training in children_of(up.pid, TRAINING):
         training.kill()
     system.wait("training again", (system.folder / "training").exists)
     assert [job["state"] for job in shown(system)] == ["running"]
+    training, workers = children_of(up.pid, TRAINING), children_of(up.pid, "worker")
+    assert training
+    (system.folder / "training").unlink()
+    for worker in workers:
+        with suppress(psutil.NoSuchProcess):  # a child ends when its parent is killed
+            worker.kill()
+    psutil.wait_procs([*training, *workers], timeout=20)
+    assert not [process for process in training if process.is_running()]
+    system.wait("training by another worker", (system.folder / "training").exists)
     (system.folder / "hold").unlink()
     assert_exactly_one_run(system)
+    assert len(system.events("job.recovered")) == 1
+    assert (data.read_bytes(), data.stat().st_mtime_ns) == before
+    assert (system.folder / "models/production/current/MLmodel").is_file()
 
 
 def test_decider_and_worker_are_killed_together_in_the_middle_of_a_step(make_system: MakeSystem) -> None:
@@ -92,7 +109,7 @@ def test_the_decider_of_a_one_minute_schedule_is_down_for_three_minutes(
     system = make_system(triggers={"minutely": {"type": "cron", "schedule": "* * * * *"}})
     daemon = system.start("run")
     system.wait_for("daemon.led")
-    system.wait("look", lambda: looked(system))
+    system.wait("look", lambda: looked(system), every=1.0)
     kill_tree(daemon.pid)
     daemon.wait()
     decided = len(system.events("job.requested"))  # a minute may have begun meanwhile

@@ -22,6 +22,7 @@ def retraind(folder: Path, *verb: str, seconds: float = 170) -> "subprocess.Comp
     )
 
 
+@pytest.mark.long
 @pytest.mark.timeout(240)
 def test_a_new_project_watches_retrains_and_deploys_at_once(tmp_path):
     assert retraind(tmp_path, "init", "fraud").returncode == 0

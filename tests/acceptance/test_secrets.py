@@ -15,7 +15,7 @@ import yaml
 from servers import PostgresServer, free_port, valkey_server
 from system import System, configuration
 
-pytestmark = pytest.mark.timeout(400)
+pytestmark = [pytest.mark.timeout(400), pytest.mark.long]
 
 TRAIN = """
 import os
@@ -87,7 +87,7 @@ def system(
             (system.folder / file).touch()
         (tmp_path / "key").write_text(planted["file"] + "\n")
         yield system, planted, base
-        system.stop()
+        system.kill()
 
 
 def commands_running() -> str:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from templates import empty_ledger
 
 from retraind.audit import AuditLog, verify
 from retraind.audit.log import line_of
@@ -36,7 +37,7 @@ for number in range(int(sys.argv[4])):
 
 @pytest.fixture
 def url(tmp_path: Path) -> str:
-    return f"sqlite:///{tmp_path}/ledger.db"
+    return empty_ledger(tmp_path / "ledger.db")
 
 
 @pytest.fixture

@@ -11,6 +11,7 @@ HERE = Path(__file__).parent
 FAULTS = "12"
 
 
+@pytest.mark.long
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("world", ["sqlite-embedded", "postgres-redis"])
 def test_a_slice_of_chaos_leaves_the_world_as_it_should_be(tmp_path: Path, world: str) -> None:

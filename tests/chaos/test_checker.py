@@ -9,6 +9,7 @@ import pytest
 from checker import unsteady, violations
 from clocks import SetClock
 from sqlalchemy import create_engine, delete, update
+from templates import empty_ledger
 
 from retraind.audit import AuditLog
 from retraind.config.policy import Breaker
@@ -23,7 +24,7 @@ class StillWorld:
         self.folder = folder
         self.supervised: list[Any] = []
         (folder / "state").mkdir()
-        self.ledger = Ledger.open(f"sqlite:///{folder}/state/ledger.db", SetClock())
+        self.ledger = Ledger.open(empty_ledger(folder / "state" / "ledger.db"), SetClock())
         self.audit = AuditLog(folder / "log" / "audit.jsonl", self.ledger, 10**6)
         self.ledger.after_commit = lambda: self.audit.project() and None
         self.engine = create_engine(f"sqlite:///{folder}/state/ledger.db")

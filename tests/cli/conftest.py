@@ -2,7 +2,6 @@
 
 import json
 import os
-import shutil
 import signal
 import sqlite3
 import subprocess
@@ -14,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from templates import empty_ledger
 from typer.testing import CliRunner
 
 from daemon.cli.app import app
@@ -60,7 +60,6 @@ class Project:
     """One folder with a configuration and a small predictions store."""
 
     folder: Path
-    empty_ledger: Path  # copied: to build one from migrations takes longer than most tests
     ledger: Ledger = field(init=False)
 
     def __post_init__(self) -> None:
@@ -75,9 +74,7 @@ class Project:
                 [((start + timedelta(minutes=n)).isoformat(), float(n), n % 2, n % 2) for n in range(50)],
             )
         store.close()
-        (self.folder / "state").mkdir(mode=0o700)
-        shutil.copyfile(self.empty_ledger, self.folder / "state" / "ledger.db")
-        self.ledger = Ledger.open(f"sqlite:///{self.folder}/state/ledger.db")
+        self.ledger = Ledger.open(empty_ledger(self.folder / "state" / "ledger.db"))
 
     def configure(self, broker: str = "embedded", text: str | None = None) -> None:
         content = text if text is not None else CONFIGURATION.format(broker=broker, python=sys.executable)
@@ -177,18 +174,11 @@ class Project:
         )
 
 
-@pytest.fixture(scope="session")
-def empty_ledger(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("ledger") / "ledger.db"
-    Ledger.open(f"sqlite:///{path}").close()
-    return path
-
-
 @pytest.fixture
-def project(tmp_path: Path, empty_ledger: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Project]:
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Project]:
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("RETRAIND_CONFIG", raising=False)
-    made = Project(tmp_path, empty_ledger)
+    made = Project(tmp_path)
     yield made
     made.ledger.close()
 

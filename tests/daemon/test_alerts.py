@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 import structlog
 from servers import free_port
+from templates import empty_ledger
 
 from daemon.alerting import AlertSender, Delays
 from daemon.receiver import Receiver
@@ -81,7 +82,7 @@ def webhook() -> Iterator[Webhook]:
 
 @pytest.fixture
 def ledger(tmp_path: Path) -> Iterator[Ledger]:
-    ledger = Ledger.open(f"sqlite:///{tmp_path}/ledger.db")
+    ledger = Ledger.open(empty_ledger(tmp_path / "ledger.db"))
     yield ledger
     ledger.close()
 

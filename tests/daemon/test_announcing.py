@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import redis
+from templates import empty_ledger
 
 from retraind.config.loading import load
 from retraind.errors import BrokerUnreachable
@@ -25,7 +26,7 @@ broker: "{broker}"
 def announcer(folder: Path, broker: str) -> Queue:
     (folder / "retraind.yaml").write_text(CONFIGURATION.format(broker=broker))
     settings = load(folder / "retraind.yaml", {})
-    return Queue(settings, Ledger.open(settings.ledger_url))
+    return Queue(settings, Ledger.open(empty_ledger(settings.state / "ledger.db")))
 
 
 def requested(queue: Queue) -> str:
@@ -69,7 +70,7 @@ def test_a_broker_that_is_away_is_told_at_once_and_the_job_stays_to_be_announced
 def test_a_stage_goes_to_the_queue_that_is_named_for_it(tmp_path, valkey_url, extra, queue_name):
     (tmp_path / "retraind.yaml").write_text(CONFIGURATION.format(broker=valkey_url) + extra + "\n")
     settings = load(tmp_path / "retraind.yaml", {})
-    queue = Queue(settings, Ledger.open(settings.ledger_url))
+    queue = Queue(settings, Ledger.open(empty_ledger(settings.state / "ledger.db")))
     queue.announce(requested(queue), "daemon")
     with redis.Redis.from_url(valkey_url) as client:
         assert client.llen(queue_name) == 1

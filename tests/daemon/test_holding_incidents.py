@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 from clocks import SetClock
 from sqlalchemy import select
+from templates import empty_ledger
 
 from daemon import looking
 from daemon.evidence import EvidenceReader
@@ -70,7 +71,7 @@ models:
         self.settings = load(folder / "retraind.yaml", os.environ)
         self.model = self.settings.models["delays"]
         self.clock = SetClock(NOW)
-        self.ledger = Ledger.open(self.settings.ledger_url, self.clock)
+        self.ledger = Ledger.open(empty_ledger(self.settings.state / "ledger.db"), self.clock)
         self.reader = EvidenceReader("delays", self.model, self.ledger)
 
     def add(self, day: datetime, **values: Any) -> None:

@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from templates import empty_ledger
 
 from daemon.evidence import EvidenceReader
 from daemon.looking import evaluate
@@ -35,7 +36,7 @@ def look(directory: Path, label_delay: str | None) -> Verdict:
         }
     )
     with (
-        closing(Ledger.open(f"sqlite:///{directory}/ledger.db", Standing())) as ledger,
+        closing(Ledger.open(empty_ledger(directory / "ledger.db"), Standing())) as ledger,
         closing(EvidenceReader("delays", model, ledger)) as reader,
     ):
         return evaluate(reader, "decay", NOW)

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from clocks import SetClock
 from sqlalchemy import select
+from templates import empty_ledger
 
 from daemon import looking
 from daemon.evidence import EvidenceReader
@@ -40,7 +41,7 @@ models:
         )
         self.settings = load(folder / "retraind.yaml", os.environ)
         self.clock = SetClock()
-        self.ledger = Ledger.open(self.settings.ledger_url, self.clock)
+        self.ledger = Ledger.open(empty_ledger(self.settings.state / "ledger.db"), self.clock)
         self.reader = EvidenceReader("delays", self.settings.models["delays"], self.ledger)
 
     def look(self, trigger: str, guard=lambda transaction: None):

@@ -16,6 +16,7 @@ import pytest
 import yaml
 from clocks import SetClock
 from sqlalchemy import select
+from templates import empty_ledger
 
 from daemon import looking
 from daemon.monitor import Monitor
@@ -47,7 +48,7 @@ class Scene:
             self.add_rows(name, 10)
         (folder / "retraind.yaml").write_text(yaml.safe_dump(document))
         self.settings = load(folder / "retraind.yaml", os.environ)
-        self.ledger = Ledger.open(self.settings.ledger_url)
+        self.ledger = Ledger.open(empty_ledger(self.settings.state / "ledger.db"))
         self.guard: Callable[[Transaction], None] = guard
 
     def sql(self, model: str, statement: str) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -12,6 +13,7 @@ from pathlib import Path
 import pytest
 from clocks import SetClock
 from sqlalchemy import func, select
+from templates import empty_ledger
 
 from daemon import pruning
 from daemon.pruning import Pruner
@@ -84,6 +86,7 @@ class Scene:
 
 @pytest.fixture
 def scene(tmp_path: Path) -> Iterator[Scene]:
+    empty_ledger(tmp_path / "state" / "ledger.db")
     made = Scene(tmp_path)
     yield made
     made.ledger.close()
@@ -231,59 +234,92 @@ def test_a_changed_line_from_before_the_anchor_shows(scene, line):
     assert any(f"event {line} was changed" in problem for problem in verify(scene.path, scene.ledger).problems)
 
 
-PROGRAM = """
-import sys
+ROUNDS = """
+import os, sys
 sys.path[:0] = {paths!r}
 from datetime import datetime
 from pathlib import Path
-from test_pruning import Scene, pruning
-from retraind.ledger import retention
+from test_pruning import Scene, retention
+
 retention.BATCH = 2
-scene = Scene(Path({folder!r}))
-scene.clock.instant = datetime.fromisoformat({now!r})
-scene.pruner.pass_once()
+for line in sys.stdin:
+    folder, now = line.split()
+    child = os.fork()
+    if child == 0:
+        scene = Scene(Path(folder))
+        scene.clock.instant = datetime.fromisoformat(now)
+        scene.pruner.pass_once()
+        os._exit(0)
+    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
 """
 
 
-def test_a_daemon_killed_anywhere_in_a_round_leaves_what_the_next_round_finishes(scene, tmp_path):
+class Rounds:
+    """Rounds of pruning under faults, each in a process of its own: forked from one that imports what it takes once."""
+
+    def __init__(self, faults: Path) -> None:
+        self.faults = faults
+        for name in ("armed", "struck"):
+            (faults / name).mkdir(parents=True)
+        paths = [str(Path(__file__).parent), str(Path(__file__).parents[1])]
+        self._process = subprocess.Popen(
+            [sys.executable, "-c", ROUNDS.format(paths=paths)],
+            env=os.environ | {"RETRAIND_FAULTS": str(faults)},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+
+    def run(self, scene: Scene, folder: Path) -> int:
+        """The exit code of a round on the project in `folder`, at the scene's instant."""
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._process.stdin.write(f"{folder} {scene.clock.now().isoformat()}\n")
+        self._process.stdin.flush()
+        return int(self._process.stdout.readline())
+
+    def points(self, scene: Scene, folder: Path) -> list[str]:
+        """The fault points that a round on a copy of the project passes."""
+        copy = folder.parent / f"{folder.name}-copy"
+        shutil.copytree(folder, copy)
+        passed = self.faults / "passed"
+        passed.touch()
+        assert self.run(scene, copy) == 0
+        points = sorted({line.split()[1] for line in passed.read_text().splitlines()})
+        passed.unlink()
+        return points
+
+    def disarm(self) -> None:
+        for armed in (self.faults / "armed").iterdir():
+            armed.unlink()
+
+    def close(self) -> None:
+        self._process.communicate()
+
+
+@pytest.fixture
+def rounds(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rounds]:
+    made = Rounds(tmp_path_factory.mktemp("faults"))
+    yield made
+    made.close()
+
+
+def test_a_daemon_killed_anywhere_in_a_round_leaves_what_the_next_round_finishes(scene, rounds, tmp_path):
     scene.days(70)
     scene.clock.move(hours=2)
-    points = fault_points(scene, tmp_path)
+    points = rounds.points(scene, tmp_path)
     assert any("prun" in point or "_did_something" in point for point in points)
     assert any("retention.segment" in point for point in points)
     killed = 0
     for point in points:
-        faults = tmp_path / "faults"
-        (faults / "armed").mkdir(parents=True, exist_ok=True)
-        (faults / "struck").mkdir(exist_ok=True)
-        (faults / "armed" / point).write_text("kill")
-        killed += run(scene, tmp_path, faults) == -signal.SIGKILL
+        (rounds.faults / "armed" / point).write_text("kill")
+        killed += rounds.run(scene, tmp_path) == -signal.SIGKILL
         scene.audit.project()
         scene.proof()
     assert killed > 5
-    assert run(scene, tmp_path, None) == 0
+    rounds.disarm()
+    assert rounds.run(scene, tmp_path) == 0
     scene.audit.project()
     report = scene.proof()
     assert scene.count(tables.jobs) == 10
     assert report.anchor_seq >= 100
-
-
-def fault_points(scene: Scene, folder: Path) -> list[str]:
-    """The points that a round on a copy of the project passes."""
-    import shutil
-
-    copy = folder.parent / f"{folder.name}-copy"
-    shutil.copytree(folder, copy)
-    faults = copy / "faults"
-    (faults / "armed").mkdir(parents=True)
-    (faults / "struck").mkdir()
-    (faults / "passed").touch()
-    assert run(scene, copy, faults) == 0
-    return sorted({line.split()[1] for line in (faults / "passed").read_text().splitlines()})
-
-
-def run(scene: Scene, folder: Path, faults: Path | None) -> int:
-    paths = [str(Path(__file__).parent), str(Path(__file__).parents[1])]
-    program = PROGRAM.format(paths=paths, folder=str(folder), now=scene.clock.now().isoformat())
-    environment = os.environ | ({"RETRAIND_FAULTS": str(faults)} if faults else {})
-    return subprocess.run([sys.executable, "-c", program], env=environment, check=False).returncode

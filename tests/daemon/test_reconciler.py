@@ -7,6 +7,7 @@ import pytest
 import redis
 from clocks import SetClock
 from sqlalchemy import select
+from templates import empty_ledger
 
 from daemon.reconciler import Reconciler
 from retraind.audit import AuditLog
@@ -32,7 +33,7 @@ monitor: {{republish_after: 30s}}
         )
         self.clock = SetClock()
         self.settings = load(folder / "retraind.yaml", os.environ)
-        self.ledger = Ledger.open(self.settings.ledger_url, self.clock)
+        self.ledger = Ledger.open(empty_ledger(self.settings.state / "ledger.db"), self.clock)
         self.audit = AuditLog(self.settings.audit.path, self.ledger, self.settings.audit.rotate)
         queue = Queue(self.settings, self.ledger)
         self.reconciler = Reconciler(self.settings, self.ledger, self.audit, queue, lambda transaction: None)

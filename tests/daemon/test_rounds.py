@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from clocks import SetClock
+from templates import empty_ledger
 
 from daemon.monitor import Monitor
 from retraind.config.loading import load
@@ -37,7 +38,7 @@ class Scene:
         (folder / "retraind.yaml").write_text(CONFIGURATION.replace('url: "sqlite:///monitoring.db"', predictions))
         settings = load(folder / "retraind.yaml", os.environ)
         self.clock = SetClock()
-        self.ledger = Ledger.open(settings.ledger_url, self.clock)
+        self.ledger = Ledger.open(empty_ledger(settings.state / "ledger.db"), self.clock)
         self.monitor = Monitor(
             settings, self.ledger, Queue(settings, self.ledger), lambda transaction: None, lambda: False
         )

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from clocks import SetClock
+from templates import empty_ledger
 
 from retraind.ledger import Ledger
 
@@ -24,7 +25,9 @@ def ledger_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 
 
 @pytest.fixture
-def ledger(ledger_url: str, clock: SetClock) -> Iterator[Ledger]:
+def ledger(ledger_url: str, tmp_path: Path, clock: SetClock) -> Iterator[Ledger]:
+    if ledger_url.startswith("sqlite"):
+        empty_ledger(tmp_path / "ledger.db")
     opened = Ledger.open(ledger_url, clock)
     yield opened
     opened.close()

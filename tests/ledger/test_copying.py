@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from clocks import SetClock
 from sqlalchemy import select, text
+from templates import empty_ledger
 
 from retraind import identity
 from retraind.errors import ConfigurationError
@@ -36,9 +37,8 @@ def rows(ledger: Ledger) -> dict[str, list[tuple[object, ...]]]:
 def target(request: pytest.FixtureRequest, tmp_path: Path, clock: SetClock) -> Iterator[Ledger]:
     """An empty ledger to copy to."""
     sqlite = request.param == "sqlite"
-    opened = Ledger.open(
-        f"sqlite:///{tmp_path}/copy.db" if sqlite else request.getfixturevalue("other_postgres_url"), clock
-    )
+    url = empty_ledger(tmp_path / "copy.db") if sqlite else request.getfixturevalue("other_postgres_url")
+    opened = Ledger.open(url, clock)
     yield opened
     opened.close()
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import timedelta
+from functools import cache
 from itertools import pairwise
 from typing import Any
 
@@ -69,21 +70,13 @@ def test_each_labelled_row_stands_for_the_rows_of_its_predicted_class() -> None:
 @pytest.mark.parametrize("classes", [2, 4])
 def test_weighted_metrics_find_the_truth_where_labels_are_picked_by_predicted_class(name: str, classes: int) -> None:
     held, values, unweighted = 0, [], []
-    for seed in range(150):
-        random = np.random.default_rng(seed)
-        actual = random.choice(classes, 3000, p=np.arange(1, classes + 1) / sum(range(classes + 1)))
-        prediction = np.where(
-            random.random(3000) < 0.5 + 0.4 * actual / classes, actual, random.integers(0, classes, 3000)
-        )
-        known = random.random(3000) < np.where(prediction == 0, 0.9, 0.15)
-        tally = Tally.of_pairs(zip(prediction[known], actual[known], [1] * int(known.sum()), strict=True))
-        missing = {str(label): int((prediction[~known] == label).sum()) for label in range(classes)}
+    for tally, missing, everything in picked_by_class(classes):
         found = arrived_sums((Arrival(tally, missing),), Counts(0, 0))
         weights = found.weights
         assert isinstance(weights, dict)
         estimate = estimate_from_tally(name, tally, 0.95, weights=weights)
         plain = estimate_from_tally(name, tally, 0.95)
-        whole = estimate_from_tally(name, Tally.of_pairs(zip(prediction, actual, [1] * 3000, strict=True)), 0.95)
+        whole = estimate_from_tally(name, everything, 0.95)
         assert estimate is not None
         assert plain is not None
         assert whole is not None
@@ -95,11 +88,27 @@ def test_weighted_metrics_find_the_truth_where_labels_are_picked_by_predicted_cl
     assert held >= 139  # 95 % of 150, less three standard deviations of chance
 
 
+@cache
+def picked_by_class(classes: int) -> list[tuple[Tally, dict[str, int], Tally]]:
+    """150 times 3,000 rows: those with labels, how many of each predicted class lack one, and all of them."""
+    drawn = []
+    for seed in range(150):
+        random = np.random.default_rng(seed)
+        actual = random.choice(classes, 3000, p=np.arange(1, classes + 1) / sum(range(classes + 1)))
+        prediction = np.where(
+            random.random(3000) < 0.5 + 0.4 * actual / classes, actual, random.integers(0, classes, 3000)
+        )
+        known = random.random(3000) < np.where(prediction == 0, 0.9, 0.15)
+        tally = Tally.of_pairs(zip(prediction[known], actual[known], [1] * int(known.sum()), strict=True))
+        missing = {str(label): int((prediction[~known] == label).sum()) for label in range(classes)}
+        drawn.append((tally, missing, Tally.of_pairs(zip(prediction, actual, [1] * 3000, strict=True))))
+    return drawn
+
+
 @pytest.mark.parametrize("name", ["roc_auc", "log_loss", "brier"])
 def test_weighted_scores_find_the_truth_where_labels_are_picked_by_score(name: str) -> None:
     held, gaps, plain_gaps = 0, [], []
-    for seed in range(100):
-        table = scored(4000, seed, by_score=True)
+    for table in picked_by_score():
         verdict = judge(name, table)
         score, actual = np.array(table["score"]), np.array(table["truth"])
         whole = estimate_from_rows(name, actual, score, 0.95)
@@ -111,6 +120,11 @@ def test_weighted_scores_find_the_truth_where_labels_are_picked_by_score(name: s
         held += numbers["low"] <= whole.value <= numbers["high"]
     assert abs(float(np.mean(gaps))) < 0.25 * abs(float(np.mean(plain_gaps)))
     assert held >= 90
+
+
+@cache
+def picked_by_score() -> list[pa.Table]:
+    return [scored(4000, seed, by_score=True) for seed in range(100)]
 
 
 def scored(rows: int, seed: int, *, by_score: bool) -> pa.Table:

@@ -14,6 +14,7 @@ from tempfile import mkdtemp
 from typing import Any
 
 import yaml
+from templates import empty_ledger, empty_mlflow
 
 from retraind.config.loading import load
 from retraind.ledger import jobs, looks, models, trail, work
@@ -81,6 +82,7 @@ class Project:
         self.folder = folder
         self.clock = SetClock(START)
         self.bar(15)
+        empty_ledger(folder / "state" / "ledger.db")
         (folder / "deploy.sh").write_text(DEPLOY)
         self.add_rows(-rows, 0)
         self.configure(**changes)
@@ -92,6 +94,10 @@ class Project:
         self.document = document(changes)
         (self.folder / "retraind.yaml").write_text(yaml.safe_dump(self.document))
         self.session = Session(load(self.folder / "retraind.yaml", {}), self.clock)
+
+    def give_registry(self) -> None:
+        """MLflow's tables are there already: to make them takes longer than a job."""
+        empty_mlflow(self.folder / "state" / "mlflow.db")
 
     def bar(self, value: float) -> None:
         (self.folder / "train.py").write_text(TRAIN.format(bar=value))
@@ -257,6 +263,7 @@ class History:
         self.project = Project(_made(folder / "project"))
         self._saved = folder / "saved"
         project = self.project
+        project.give_registry()
         project.bar(20)
         self.first = project.request()
         project.advance(self.first, *BEFORE_REGISTER)

@@ -1,8 +1,5 @@
 """Whatever dies between an outside effect and its commit: nothing is made twice, and a zombie commits nothing."""
 
-import os
-import signal
-import subprocess
 import sys
 import threading
 from collections.abc import Iterator
@@ -11,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from driving import MODEL, History, Project, history, until
+from dying import die_at
 from sqlalchemy import select
 
 from retraind.ledger import tables, work
@@ -18,28 +16,6 @@ from retraind.states import JobState, Stage
 from workers.advance import advance
 from workers.context import StageContext
 from workers.stages import register
-
-ROOT = Path(__file__).parents[2]
-
-# A worker that dies where it would enter a function, having done all that comes before it.
-DYING = """
-import importlib, os, signal, sys
-from datetime import datetime
-from pathlib import Path
-from driving import SetClock
-from retraind.config.loading import load
-from retraind.states import Stage
-from workers.advance import advance
-from workers.session import Session
-
-configuration, instant, job, stage, module, name = sys.argv[1:]
-owner = importlib.import_module(module)
-*path, last = name.split(".")
-for part in path:
-    owner = getattr(owner, part)
-setattr(owner, last, lambda *_: os.kill(os.getpid(), signal.SIGKILL))
-advance(Session(load(Path(configuration), {}), SetClock(datetime.fromisoformat(instant))), job, Stage(stage))
-"""
 
 
 @pytest.fixture(scope="module")
@@ -52,22 +28,6 @@ def project(tmp_path: Path) -> Iterator[Project]:
     made = Project(tmp_path)
     yield made
     made.session.ledger.close()
-
-
-def die_at(project: Project, job: str, stage: Stage, where: str) -> None:
-    """Has a process advance the job, and kills it at `where`."""
-    module, _, name = where.partition(":")
-    arguments = [str(project.folder / "retraind.yaml"), project.clock.instant.isoformat(), job, stage, module, name]
-    finished = subprocess.run(
-        [sys.executable, "-c", DYING, *arguments],
-        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), str(Path(__file__).parent)])},
-        check=False,
-        capture_output=True,
-        text=True,
-        timeout=100,
-    )
-    assert finished.returncode == -signal.SIGKILL, finished.stderr
-    assert project.job(job).lease_owner is not None
 
 
 def versions_and_runs(project: Project) -> tuple[list[str], int]:

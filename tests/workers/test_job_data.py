@@ -278,6 +278,7 @@ def test_a_job_goes_all_the_way_with_store_and_ledger_in_postgres(project: Proje
                 table.to_pylist(),
             )
     columns = {"actual": "late", "features": ["delay", "distance"]}
+    project.give_registry()
     project.session.ledger.close()
     project.configure(ledger=postgres_url, predictions={"url": postgres_url, "columns": columns})
     job = project.run()

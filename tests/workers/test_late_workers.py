@@ -13,7 +13,8 @@ from typing import Any
 
 import pytest
 from driving import MODEL, History, Project, history
-from test_job_crashes import ROOT, die_at, versions_and_runs
+from dying import ROOT, die_at
+from test_job_crashes import versions_and_runs
 
 from retraind.config.policy import Breaker
 from retraind.ledger import jobs, work
@@ -100,6 +101,7 @@ def test_rows_that_come_late_replace_none_that_the_ledger_knows(
 def test_a_model_that_comes_late_replaces_none_and_tells_nothing_of_itself(
     project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    project.give_registry()
     job = project.request()
     project.advance(job, Stage.INGEST, Stage.VALIDATE)
 

@@ -178,6 +178,7 @@ def test_a_deployed_version_that_was_changed_is_not_shown_again_by_a_rollback(pa
 
 
 def test_a_model_is_loaded_in_a_child_s_child_and_never_in_the_worker(project: Project) -> None:
+    project.give_registry()
     told = project.folder / "loaded"
     train = (project.folder / "train.py").read_text()
     code = TELLTALE.format(told=str(told))

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from templates import empty_mlflow
 
 from retraind.config.deploy import MlflowTarget
 from retraind.errors import TransientFailure, UnknownFailure
@@ -23,7 +24,7 @@ ENDED = datetime(2013, 7, 1, 2, 5, tzinfo=UTC)
 @pytest.fixture(scope="module")
 def registry(tmp_path_factory: pytest.TempPathFactory) -> Registry:
     state = tmp_path_factory.mktemp("state")
-    registry = Registry(f"sqlite:///{state}/mlflow.db", state / "artifacts", state / "mlflow.lock")
+    registry = Registry(empty_mlflow(state / "mlflow.db"), state / "artifacts", state / "mlflow.lock")
     registry.ensure_ready()
     return registry
 
