@@ -1,4 +1,4 @@
-"""The performance triggers keep their word on seeded streams. The long version: `benchmarks.soundness_estimation`."""
+"""The performance triggers keep their word on seeded streams. The long version: `make soundness`."""
 
 import numpy as np
 import pytest
@@ -6,10 +6,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from benchmarks.soundness_estimation import (
+from benchmarks.soundness.estimates import estimated
+from benchmarks.soundness.performance import (
     accuracy_fires,
     errors_fire,
-    estimated,
     firings,
     looks_until_found,
     losses_fire,
