@@ -109,9 +109,11 @@ class Stream:
             tally = Tally({("1", "1"): right, ("1", "0"): labelled - right})
             arrivals.append(Arrival(tally, {"1": 500 - labelled}))
         before = Counts(500 * PARTS, self.labels(now - 2 * PARTS, now - PARTS, now)[1])
+        long_before = Counts(500 * PARTS, self.labels(now - 3 * PARTS, now - 2 * PARTS, now)[1])
         counts = Counts(500 * PARTS, sum(each.tally.rows for each in arrivals))
         trigger = PerformanceTrigger(metric="accuracy", below=bar, window="7d")  # type: ignore[arg-type]
-        answers: dict[str, Any] = {"counts": counts, "before": before, "labels": tuple(arrivals)}
+        past = {"before": before, "long_before": long_before}
+        answers: dict[str, Any] = {"counts": counts, **past, "labels": tuple(arrivals)}
         return trigger.evaluate(Evidence(_FACTS, {}, answers), NOW)
 
 
