@@ -6,7 +6,7 @@ than the look that took their bucket are not seen.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +18,7 @@ from triggers.wording import count, figure, instant, span
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from triggers.comparison import Sizes
+    from triggers.comparison import Sizes, TestName
     from triggers.detector import Detector
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -30,11 +30,12 @@ class Pace:
 
     bucket: timedelta
     false_alarms: Rate
+    share: float = 1.0  # of the false alarms allowed, for the evidence
 
     @property
     def enough(self) -> float:
         """The evidence that alarms: so many buckets as there may be to a false alarm, at least."""
-        return max(self.false_alarms.per / self.bucket / self.false_alarms.count, 1.0)
+        return max(self.false_alarms.per / self.bucket / self.false_alarms.count / self.share, 1.0)
 
     def before(self, moment: datetime) -> datetime:
         """Where the bucket of that moment begins."""
@@ -60,6 +61,7 @@ class Material:
     state: Mapping[str, Any]
     version: str | None
     window: Window
+    natural: bool = False  # what buckets differ by themselves is no evidence
 
 
 def look(material: Material, pace: Pace, sizes: "Sizes", numbers: Mapping[str, Any]) -> Verdict:
@@ -69,7 +71,8 @@ def look(material: Material, pace: Pace, sizes: "Sizes", numbers: Mapping[str, A
     from triggers.profile import ReferenceProfile
 
     profile = ReferenceProfile.of(material.reference, material.names)
-    detector = Detector(profile, sizes)
+    pace, natural = _with_nature(material, profile, pace)
+    detector = Detector(profile, sizes, natural)
     known = material.state.get("evidence") if material.state.get("reference") == profile.content_hash else None
     before = known if known is not None and detector.fits(known) else detector.nothing()
     evidence, alarm = _taken(material, pace, detector, profile, before)
@@ -89,6 +92,7 @@ def look(material: Material, pace: Pace, sizes: "Sizes", numbers: Mapping[str, A
         **numbers,
         "evidence": reached,
         "enough": pace.enough,
+        "natural": bool(natural),
         "until": end.isoformat(),
         "columns": {
             name: {"evidence": value, "bet": detector.strongest(shown, name)} for name, value in by_column.items()
@@ -100,6 +104,15 @@ def look(material: Material, pace: Pace, sizes: "Sizes", numbers: Mapping[str, A
     against = f"against {profile.counts.rows:,}, {pace.false_alarms} in buckets of {span(pace.bucket)}"
     outcome = Outcome.FIRED if alarm else Outcome.QUIET
     return Verdict(outcome, f"The {told}, {most}, after {rows} {against}.", figures, state)
+
+
+def _with_nature(material: Material, profile: Any, pace: Pace) -> "tuple[Pace, Mapping[tuple[str, TestName], float]]":
+    """How far buckets stray by nature; where that is known, half of the budget is for those that stray further."""
+    from triggers.wandering import strays
+
+    half = replace(pace, share=0.5)
+    natural = strays(material.reference, profile, pace.bucket, 1 / half.enough) if material.natural else {}
+    return (half if natural else pace), natural
 
 
 @dataclass(frozen=True)
