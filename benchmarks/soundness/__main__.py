@@ -6,38 +6,17 @@ import os
 import resource
 import sys
 import time
-from collections.abc import Callable, Iterator
-from functools import partial
-
-# Before numpy is imported: the processes share the cores already.
-for _variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
-    os.environ.setdefault(_variable, "1")
-
-from benchmarks.figure import Figure  # noqa: E402
-from benchmarks.soundness import drift, estimates, incidents, performance, sequential  # noqa: E402
-from benchmarks.soundness.running import Run  # noqa: E402
-
-PARTS: dict[str, Callable[[Run], Iterator[Figure]]] = {
-    **{kind: partial(drift.without_drift, kind) for kind in drift.SHARES},
-    "days": partial(drift.uneven_days, 0.0, {}),
-    "weekends": partial(drift.uneven_days, 0.3, {}),
-    "season": partial(drift.uneven_days, 0.3, {"season": "week"}),
-    "power": drift.power,
-    "wild": drift.wild,
-    "sequential": sequential.run_lengths,
-    "incidents": incidents.incidents,
-    "bar": performance.at_the_bar,
-    "drop": performance.drops,
-    "late": performance.late_labels,
-    "tails": performance.tails,
-    "auc": estimates.ranking,
-    "metrics": estimates.class_metrics,
-    "losses": estimates.losses,
-}
+from collections.abc import Iterable
 
 
 def main(arguments: list[str]) -> int:
-    asked = _parser().parse_args(arguments)
+    # Before numpy is imported: the processes share the cores already.
+    for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+        os.environ.setdefault(variable, "1")
+    from benchmarks.soundness.parts import PARTS
+    from benchmarks.soundness.running import Run
+
+    asked = _parser(PARTS).parse_args(arguments)
     unknown = [name for name in asked.parts if name not in PARTS]
     if unknown:
         print(f"there is no part {unknown[0]!r}; there are {', '.join(PARTS)}", file=sys.stderr)
@@ -59,9 +38,9 @@ def main(arguments: list[str]) -> int:
     return 0 if all(each["holds"] for each in found) else 1
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parser(parts: Iterable[str]) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.soundness", description=__doc__)
-    parser.add_argument("parts", nargs="*", metavar="PART", help=f"one of {', '.join(PARTS)}; by default all")
+    parser.add_argument("parts", nargs="*", metavar="PART", help=f"one of {', '.join(parts)}; by default all")
     parser.add_argument("--streams", type=_positive, default=1000, help="streams a figure, 1,000 by default")
     parser.add_argument("--jobs", type=_positive, default=os.cpu_count() or 1, help="processes; by default one a core")
     parser.add_argument("--json", action="store_true", help="print JSON, at the end")
