@@ -11,7 +11,7 @@ PYTHON ?=
 JOBS   ?= 3
 UNIT   := tests/triggers tests/config
 
-.PHONY: help demo test check lint format style types imports unit chaos bench lock upgrade clean
+.PHONY: help demo test check lint format style types imports unit chaos bench soundness lock upgrade clean
 
 help:
 	@echo 'make demo     play a year of real data through the real system'
@@ -19,6 +19,7 @@ help:
 	@echo 'make check    format, lint, types, imports and the unit tests'
 	@echo 'make chaos    kill, stop and starve everything, and prove that nothing came of it (under an hour)'
 	@echo 'make bench    the benchmarks'
+	@echo 'make soundness  the statistical promises, on 1,000 streams each (about an hour; docs/soundness.md)'
 	@echo 'make lock     bring requirements/ in line with pyproject.toml; make upgrade takes newer releases'
 	@echo 'make clean    remove .venv and everything else that was made'
 
@@ -52,6 +53,10 @@ chaos: $(VENV)/dev.stamp
 
 bench: $(VENV)/dev.stamp
 	@$(BIN)/python -m benchmarks
+
+# SOUNDNESS='power wild --streams 200' measures some parts, on fewer streams
+soundness: $(VENV)/dev.stamp
+	@$(BIN)/python -m benchmarks.soundness $(SOUNDNESS)
 
 clean:
 	rm -rf $(VENV) build dist .pytest_cache .hypothesis .mypy_cache .ruff_cache .import_linter_cache

@@ -2,10 +2,11 @@
 
 Labels are often not a fair sample: a complaint comes the next day, silence counts as success after
 a month; dubious cases are reviewed first. Against the first, the newest parts of a window are left
-out while they have, beyond doubt, fewer labels than older rows had, and labels still to come in the
-others are taken to be in the model's favour. Against the second, each labelled row is weighted by
-the inverse of the share of rows like it (of its predicted class, or of near scores) that have a
-label (Horvitz and Thompson 1952).
+out while they seem to have fewer labels than older rows had, and labels still to come in the others
+are taken to be in the model's favour; where even those older rows have, beyond doubt, fewer than
+still older ones, labels take longer than the window, and nothing of it can be judged. Against the
+second, each labelled row is weighted by the inverse of the share of rows like it (of its predicted
+class, or of near scores) that have a label (Horvitz and Thompson 1952).
 """
 
 from collections import Counter
@@ -26,7 +27,8 @@ if TYPE_CHECKING:
 PARTS = 7
 _NONE = Counts(0, 0)
 _TOLERANCE = 0.05  # so much smaller a share of labels than usual is no reason to leave rows out
-_DOUBT = 2  # standard deviations
+# In standard deviations. Of the newest parts one that is left out by chance costs little; the whole window much.
+_DOUBT_OF_A_PART, _DOUBT = 1, 2
 _FEWEST_BEFORE = 100
 _SCORE_CELLS = 50
 _LABELS_A_CELL = 20
@@ -45,10 +47,10 @@ class Arrived:
     weighted_by: str | None = None
 
 
-def arrived_sums(arrivals: Sequence[Arrival], before: Counts) -> Arrived:
-    """From a window's parts, and the counts of the time before it."""
+def arrived_sums(arrivals: Sequence[Arrival], before: Counts, long_before: Counts = _NONE) -> Arrived:
+    """From a window's parts, and the counts of as much time before it, and before that."""
     parts = [Counts(each.tally.rows + sum(each.unlabelled.values()), each.tally.rows) for each in arrivals]
-    kept = settled(parts, before)
+    kept = settled(parts, before, long_before)
     tally = join(each.tally for each in arrivals[:kept])
     unlabelled: Counter[str] = Counter()
     for each in arrivals[:kept]:
@@ -58,7 +60,9 @@ def arrived_sums(arrivals: Sequence[Arrival], before: Counts) -> Arrived:
     return _arrived(tally, parts, kept, before, weights, by)
 
 
-def arrived_rows(table: "pa.Table", window: Window, before: Counts, score: str | None) -> Arrived:
+def arrived_rows(
+    table: "pa.Table", window: Window, score: str | None, before: Counts, long_before: Counts = _NONE
+) -> Arrived:
     """From the window's rows, with and without labels, with their `timestamp` and `actual`; `score` names the column to
     weigh by. Raises ValueError for a score that is no number."""
     import numpy as np
@@ -74,7 +78,7 @@ def arrived_rows(table: "pa.Table", window: Window, before: Counts, score: str |
     known = np.array(pc.is_valid(table.column("actual")).to_pylist(), dtype=bool)
     totals, labelled = np.bincount(place, minlength=PARTS), np.bincount(place[known], minlength=PARTS)
     parts = [Counts(int(rows), int(with_label)) for rows, with_label in zip(totals, labelled, strict=True)]
-    kept = settled(parts, before)
+    kept = settled(parts, before, long_before)
     among = place < kept
     judged = chosen(table, known & among)
     weights = None
@@ -83,14 +87,17 @@ def arrived_rows(table: "pa.Table", window: Window, before: Counts, score: str |
     return _arrived(judged, parts, kept, before, weights, None if weights is None else "score")
 
 
-def settled(parts: Sequence[Counts], before: Counts) -> int:
+def settled(parts: Sequence[Counts], before: Counts, long_before: Counts = _NONE) -> int:
     """How many of the parts, from the oldest on, have the labels that older rows lead to expect; the newer ones after
-    them are still waiting. 0: even the oldest is."""
-    for kept in range(len(parts), 0, -1):
-        part, older = parts[kept - 1], _sum([before, *parts[: kept - 1]])
-        if part.rows and not _lags(part, older):
-            return kept
-    return 0
+    them are still waiting. 0: even the oldest is, or some are and so are the rows before the window."""
+    kept = 0
+    for place in range(len(parts), 0, -1):
+        part, older = parts[place - 1], _sum([before, *parts[: place - 1]])
+        if part.rows and not _lags(part, older, _DOUBT_OF_A_PART):
+            kept = place
+            break
+    waits = any(part.rows for part in parts[kept:])
+    return 0 if waits and before.rows and _lags(before, long_before, _DOUBT) else kept
 
 
 def in_favour(estimate: Estimate, rows: int, coming: float, metric: Metric) -> Estimate:
@@ -114,12 +121,12 @@ def _arrived(
     return Arrived(labels, among.labelled, coming, _sum(parts[kept:]), usual, weights, by)
 
 
-def _lags(part: Counts, older: Counts) -> bool:
+def _lags(part: Counts, older: Counts, doubt: float) -> bool:
     if not older.rows:
         return False
     least = (1 - _TOLERANCE) * older.labelled / older.rows
     noise = least * (1 - least) * (1 / part.rows + 1 / older.rows)
-    return part.labelled / part.rows < least - _DOUBT * sqrt(noise)
+    return part.labelled / part.rows < least - doubt * sqrt(noise)
 
 
 def _sum(counts: Sequence[Counts]) -> Counts:

@@ -167,6 +167,9 @@ def _ordered(layout: NumberLayout, before: Counts, now: Counts, sizes: tuple[int
 def _categories(
     name: str, layout: CategoryLayout | EmptyLayout, before: Counts, now: Counts, missing: tuple[int, int]
 ) -> Comparison:
+    if isinstance(layout, CategoryLayout):
+        before, missing_before = layout.comparable(before, missing[0])
+        missing = missing_before, missing[1]
     levels = _with_missing(before, now, missing)
     complete = isinstance(layout, CategoryLayout) and layout.complete
     p_value = chi_squared_p_value(*levels, others=now.size - 1 if isinstance(layout, CategoryLayout) else None)

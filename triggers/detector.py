@@ -21,8 +21,9 @@ independent nor alike. m is the reference's mean plus a margin, the larger of tw
 matters, and what a reference of n rows may be off by. The latter holds for all figures at once but
 for one reference in 1,000: for ranks and shares whatever the distribution (ranks are averages of
 uniform figures, which are sub-Gaussian with variance 1/12; shares by Maurer and Pontil, 2009), for
-the spread to first order in 1/n. Given such an unlucky reference nothing is promised. A day that
-differs from the others by more than the margin is a drift here: there is no bar of nature.
+the spread to first order in 1/n. Given such an unlucky reference nothing is promised. Where it is
+known how far a bucket strays by nature (`triggers.wandering`), what a reference may be off by grows by
+that; otherwise a day that differs from the others by more than the margin is a drift here.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -33,7 +34,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from triggers.cells import Counts
-from triggers.comparison import Sizes
+from triggers.comparison import Sizes, TestName
 from triggers.layout import EmptyLayout, NumberLayout
 from triggers.profile import ReferenceProfile, WindowProfile
 
@@ -56,10 +57,17 @@ class Bet:
 class Detector:
     """The bets on every column of a reference."""
 
-    def __init__(self, reference: ReferenceProfile, sizes: Sizes, weights: Mapping[str, float] | None = None) -> None:
-        """`weights` of the columns, 0 or more, in the average of their evidence; None: all alike."""
+    def __init__(
+        self,
+        reference: ReferenceProfile,
+        sizes: Sizes,
+        weights: Mapping[str, float] | None = None,
+        strays: Mapping[tuple[str, TestName], float] | None = None,
+    ) -> None:
+        """`weights` of the columns, 0 or more, in the average of their evidence; None: all alike. `strays`: how far a
+        bucket strays by nature, by column and test, in the unit of the test's distance."""
         self._weights = weights or dict.fromkeys(reference.layouts, 1.0)
-        figures = {name: list(_figures(reference, name)) for name in reference.layouts}
+        figures = {name: list(_figures(reference, name, strays or {})) for name in reference.layouts}
         number = sum(map(len, figures.values()))
         self.bets: dict[str, list[Bet]] = {
             name: [bet for figure in of_column for bet in figure.bets(number, sizes)]
@@ -123,10 +131,11 @@ class _Figure:
     mean: float  # of the reference
     rows: int  # of the reference, that have the figure
     choices: float = 0.0  # the logarithm of how many figures it was chosen from by what the reference holds
+    strays: float = 0.0  # by how much a bucket's mean differs by nature, at most
 
     def bets(self, figures: int, sizes: Sizes) -> Iterator[Bet]:
         """Upwards and downwards, where there is room."""
-        margin = max(self._effect(sizes), self._uncertainty(figures))
+        margin = max(self._effect(sizes), self._uncertainty(figures) + self.strays)
         for told, values, mean in (
             (self.told[0], self.values, self.mean),
             (self.told[1], 1 - self.values, 1 - self.mean),
@@ -141,8 +150,7 @@ class _Figure:
             return sizes.location
         if self.kind == "scale":
             return sizes.scale * self.mean
-        # The change of a share that makes a Jensen-Shannon distance of this size, of a new level and of others.
-        return max(2 * sizes.js**2, sizes.js * sqrt(8 * log(2) * self.mean * (1 - self.mean)))
+        return _change_of_share(sizes.js, self.mean)
 
     def _uncertainty(self, figures: int) -> float:
         chance, rows = log(4 * figures / _UNLUCKY) + self.choices, self.rows
@@ -153,35 +161,47 @@ class _Figure:
         return sqrt(2 * self.mean * (1 - self.mean) * chance / rows) + 7 * chance / (3 * max(rows - 1, 1))
 
 
-def _figures(reference: ReferenceProfile, name: str) -> Iterator[_Figure]:
+def _change_of_share(js: float, share: float) -> float:
+    """The change that makes a Jensen-Shannon distance of this size, of a new level and of others."""
+    return max(2 * js**2, js * sqrt(8 * log(2) * share * (1 - share)))
+
+
+def _figures(reference: ReferenceProfile, name: str, strays: Mapping[tuple[str, TestName], float]) -> Iterator[_Figure]:
     layout, cells = reference.layouts[name], reference.counts.cells[name]
     missing = reference.counts.missing[name]
     rows = int(cells.sum()) + missing
     share = np.zeros(cells.size + 1)
     share[-1] = 1
-    yield _Figure(("more missing", "fewer missing"), "share", share, missing / rows, rows)
+    js = strays.get((name, "chi_squared"), 0.0)
+    stray = strays.get((name, "missing"), 0.0) if isinstance(layout, NumberLayout) else _stray(js, missing / rows)
+    yield _Figure(("more missing", "fewer missing"), "share", share, missing / rows, rows, strays=stray)
     if isinstance(layout, NumberLayout):
-        yield from _of_numbers(cells)
+        yield from _of_numbers(cells, strays.get((name, "rank_sum"), 0.0), strays.get((name, "mood"), 0.0))
     elif not isinstance(layout, EmptyLayout):
-        yield from _of_levels(layout.levels, cells, rows)
+        yield from _of_levels(layout.levels, cells, rows, js)
 
 
-def _of_numbers(cells: Counts) -> Iterator[_Figure]:
+def _stray(js: float, share: float) -> float:
+    return _change_of_share(js, share) if js else 0.0
+
+
+def _of_numbers(cells: Counts, location: float, scale: float) -> Iterator[_Figure]:
     present = int(cells.sum())
     ranks = np.append((np.cumsum(cells) - cells / 2) / present, np.nan)
-    yield _Figure(("higher", "lower"), "location", ranks, 0.5, present)
+    yield _Figure(("higher", "lower"), "location", ranks, 0.5, present, strays=location)
     spread = 4 * (ranks - 0.5) ** 2
-    yield _Figure(("wider", "narrower"), "scale", spread, float(spread[:-1] @ cells) / present, present)
+    mean = float(spread[:-1] @ cells) / present
+    yield _Figure(("wider", "narrower"), "scale", spread, mean, present, strays=scale * mean)
 
 
-def _of_levels(levels: Sequence[str], cells: Counts, rows: int) -> Iterator[_Figure]:
+def _of_levels(levels: Sequence[str], cells: Counts, rows: int, js: float) -> Iterator[_Figure]:
     first = min(len(levels), _LEVELS)
     for place, level in enumerate(levels[:first]):
         share = np.zeros(cells.size + 1)
         share[place] = 1
-        told = f"more {level!r}", f"fewer {level!r}"
-        yield _Figure(told, "share", share, int(cells[place]) / rows, rows, log(len(levels)))
+        told, mean = (f"more {level!r}", f"fewer {level!r}"), int(cells[place]) / rows
+        yield _Figure(told, "share", share, mean, rows, log(len(levels)), _stray(js, mean))
     share = np.zeros(cells.size + 1)
     share[first:-1] = 1
     mean, choices = int(cells[first:].sum()) / rows, first * log(len(levels))
-    yield _Figure(("more other levels", "fewer other levels"), "share", share, mean, rows, choices)
+    yield _Figure(("more other levels", "fewer other levels"), "share", share, mean, rows, choices, _stray(js, mean))

@@ -290,7 +290,9 @@ class DriftTrigger(Trigger):
             told = f"There are only {reference.num_rows:,} rows to compare with; {self.min_rows:,} are needed."
             return Verdict(Outcome.INSUFFICIENT, told, numbers)
         window = self._unseen(facts, evidence.state, now)
-        material = Material(columns, reference, evidence.answers["current"], evidence.state, facts.version, window)
+        material = Material(
+            columns, reference, evidence.answers["current"], evidence.state, facts.version, window, self.natural
+        )
         sizes = Sizes(self.ks, self.psi, self.js, self.location, self.scale)
         try:
             weights = self._weights(facts, columns)

@@ -29,6 +29,8 @@ MOST_LEVELS = 1000
 MOST_LEVEL_BYTES = 262_144  # of all levels of a column together: free text is no set of categories
 FEW_VALUES = 10  # up to so many distinct values, each is a bin of its own
 _BINS = 10
+_AT_ONCE = 16_384  # levels
+_LOT = 1  # the seed by which rows are drawn: equal references have equal layouts
 
 
 @dataclass(frozen=True)
@@ -135,17 +137,35 @@ class CategoryLayout:
 
     levels: tuple[str, ...]
     complete: bool  # every level of the reference has a cell, so the last one holds unseen levels only
+    fresh: NDArray[np.float64]  # the share of each cell's reference rows that had no say in the choice; empty: all
 
     @classmethod
     def of(cls, column: pa.ChunkedArray) -> "CategoryLayout":
-        """The levels of `column`: the 1,000 most frequent at most, of 256 KiB together."""
+        """The levels of `column`: the 1,000 most frequent at most, of 256 KiB together.
+
+        Where there are more, half of the rows, drawn by lot, say which are frequent, and only the others are to
+        be compared: levels that were frequent by chance are so no more in other rows.
+        """
         found = pa.Table.from_struct_array(pc.value_counts(labels(column).drop_null()))
-        keys = [("counts", "descending"), ("values", "ascending")]
-        frequent = found.take(pc.select_k_unstable(found, k=min(MOST_LEVELS, found.num_rows), sort_keys=keys))
-        levels = frequent.column("values").to_pylist()
-        sizes = np.cumsum([len(level.encode()) for level in levels])
-        kept = int(np.searchsorted(sizes, MOST_LEVEL_BYTES, "right"))
-        return cls(tuple(levels[:kept]), kept == found.num_rows)
+        kept = _most_frequent(found)
+        if kept.num_rows == found.num_rows:
+            return cls(tuple(kept.column("values").to_pylist()), complete=True, fresh=np.zeros(0))
+        found = found.take(pc.sort_indices(found, sort_keys=[("values", "ascending")]))  # equal lots for equal levels
+        found = found.append_column("drawn", _drawn(found.column("counts")))
+        kept = _most_frequent(found, by="drawn")
+        rows, drawn = (numbers(kept.column(name)) for name in ("counts", "drawn"))
+        others, drawn_others = (
+            pc.sum(found.column(name)).as_py() - of_kept.sum() for name, of_kept in (("counts", rows), ("drawn", drawn))
+        )
+        fresh = np.append(1 - drawn / rows, 1 - drawn_others / others)
+        return cls(tuple(kept.column("values").to_pylist()), complete=False, fresh=fresh)
+
+    def comparable(self, cells: Counts, missing: int) -> tuple[Counts, int]:
+        """Of the reference's rows, those to be compared with others: in each cell, and missing."""
+        if not self.fresh.size:
+            return cells, missing
+        found: Counts = np.rint(cells * self.fresh).astype(np.int64)
+        return found, round(missing * int(found.sum()) / max(int(cells.sum()), 1))
 
     @property
     def width(self) -> int:
@@ -181,7 +201,8 @@ class CategoryLayout:
 
     def state(self) -> tuple[dict[str, Any], list[NDArray[Any]]]:
         """What to store: a JSON-able header and arrays."""
-        return {"kind": "category", "levels": list(self.levels), "complete": self.complete}, []
+        arrays: list[NDArray[Any]] = [self.fresh] if self.fresh.size else []
+        return {"kind": "category", "levels": list(self.levels), "complete": self.complete}, arrays
 
 
 @dataclass(frozen=True)
@@ -218,8 +239,26 @@ def layout_from(header: Mapping[str, Any], arrays: list[NDArray[Any]]) -> Layout
         first, last = header["fences"]
         return NumberLayout(arrays[0], header["exact"], header["values"], arrays[1], (first, last))
     if header["kind"] == "category":
-        return CategoryLayout(tuple(header["levels"]), header["complete"])
+        return CategoryLayout(tuple(header["levels"]), header["complete"], arrays[0] if arrays else np.zeros(0))
     return EmptyLayout()
+
+
+def _drawn(counts: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Of so many rows of each level those that a lot of one half draws. Few at a time: there may be millions."""
+    random, parts = np.random.default_rng(_LOT), []
+    for first in range(0, len(counts), _AT_ONCE):
+        rows = numbers(counts.slice(first, _AT_ONCE)).astype(np.int64)
+        drawn = random.binomial(rows, 0.5)
+        parts.append(pa.Array.from_buffers(pa.int64(), drawn.size, [None, pa.py_buffer(drawn)]).cast(pa.int32()))
+    return pa.chunked_array(parts)
+
+
+def _most_frequent(found: pa.Table, by: str = "counts") -> pa.Table:
+    """As many as there may be of the rows of `found`, which has each level as `values`."""
+    keys = [(by, "descending"), ("values", "ascending")]
+    frequent = found.take(pc.select_k_unstable(found, k=min(MOST_LEVELS, found.num_rows), sort_keys=keys))
+    sizes = np.cumsum([len(level.encode()) for level in frequent.column("values").to_pylist()])
+    return frequent.slice(0, int(np.searchsorted(sizes, MOST_LEVEL_BYTES, "right")))
 
 
 def _bins(reached: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -71,7 +71,9 @@ class PerformanceTrigger(BarTrigger):
         window = self._span(facts, now)
         asked: dict[str, Request] = {"counts": CountRequest(window)}
         if window.start is not None and self.window is not None:
-            asked["before"] = CountRequest(Window(window.start - self.window, window.start))
+            before = window.start - self.window
+            asked["before"] = CountRequest(Window(before, window.start))
+            asked["long_before"] = CountRequest(Window(before - self.window, before))
         if self.metric not in _SUMMED:
             columns = (self._column, "actual") if self.last is not None else ("timestamp", self._column, "actual")
             labelled = self.last is not None
@@ -128,10 +130,11 @@ class PerformanceTrigger(BarTrigger):
         found, before = evidence.answers["labels"], evidence.answers.get("before")
         if before is None:
             return Arrived(found, found.rows if isinstance(found, Tally) else found.num_rows)
+        older = (before, evidence.answers.get("long_before", Counts(0, 0)))
         if isinstance(found, tuple):
-            return arrived_sums(found, before)
+            return arrived_sums(found, *older)
         weigh_by = "score" if self._known.needs == "scores" else None
-        return arrived_rows(found, self._span(evidence.facts, now), before, weigh_by)
+        return arrived_rows(found, self._span(evidence.facts, now), weigh_by, *older)
 
     def _judge(self, estimate: "Estimate", bar: float, where: str, numbers: dict[str, Any], found: Arrived) -> Verdict:
         numbers = {**numbers, "value": estimate.value, "low": estimate.low, "high": estimate.high}

@@ -6,7 +6,7 @@ than the look that took their bucket are not seen.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +19,7 @@ from triggers.wording import count, figure, instant, span
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from triggers.comparison import Sizes
+    from triggers.comparison import Sizes, TestName
     from triggers.detector import Detector
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -31,11 +31,12 @@ class Pace:
 
     bucket: timedelta
     false_alarms: Rate
+    share: float = 1.0  # of the false alarms allowed, for the evidence
 
     @property
     def enough(self) -> float:
         """The evidence that alarms: so many buckets as there may be to a false alarm, at least."""
-        return max(self.false_alarms.per / self.bucket / self.false_alarms.count, 1.0)
+        return max(self.false_alarms.per / self.bucket / self.false_alarms.count / self.share, 1.0)
 
     def before(self, moment: datetime) -> datetime:
         """Where the bucket of that moment begins."""
@@ -61,6 +62,7 @@ class Material:
     state: Mapping[str, Any]
     version: str | None
     window: Window
+    natural: bool = False  # what buckets differ by themselves is no evidence
 
 
 def look(material: Material, pace: Pace, sizes: "Sizes", weights: Weights, numbers: Mapping[str, Any]) -> Verdict:
@@ -70,7 +72,8 @@ def look(material: Material, pace: Pace, sizes: "Sizes", weights: Weights, numbe
     from triggers.profile import ReferenceProfile
 
     profile = ReferenceProfile.of(material.reference, material.names)
-    detector = Detector(profile, sizes, weights.of)
+    pace, natural = _with_nature(material, profile, pace)
+    detector = Detector(profile, sizes, weights.of, natural)
     known = material.state.get("evidence") if material.state.get("reference") == profile.content_hash else None
     before = known if known is not None and detector.fits(known) else detector.nothing()
     evidence, alarm = _taken(material, pace, detector, profile, before)
@@ -91,6 +94,7 @@ def look(material: Material, pace: Pace, sizes: "Sizes", weights: Weights, numbe
         **numbers,
         "evidence": reached,
         "enough": pace.enough,
+        "natural": bool(natural),
         "until": end.isoformat(),
         "columns": _by_column(detector, shown, weights),
         "weights": {**weights.figures(), "drifted": passed_over},
@@ -111,6 +115,15 @@ def _by_column(
         name: {"evidence": value, "bet": detector.strongest(evidence, name), "weight": weights.of[name]}
         for name, value in detector.by_column(evidence).items()
     }
+
+
+def _with_nature(material: Material, profile: Any, pace: Pace) -> "tuple[Pace, Mapping[tuple[str, TestName], float]]":
+    """How far buckets stray by nature; where that is known, half of the budget is for those that stray further."""
+    from triggers.wandering import strays
+
+    half = replace(pace, share=0.5)
+    natural = strays(material.reference, profile, pace.bucket, 1 / half.enough) if material.natural else {}
+    return (half if natural else pace), natural
 
 
 @dataclass(frozen=True)

@@ -47,6 +47,21 @@ def test_a_part_without_rows_does_not_hide_that_the_one_before_it_waits() -> Non
     assert settled([*parts(490, 100), Counts(0, 0)], FULL) == 1
 
 
+@pytest.mark.parametrize(
+    ("labelled", "before", "long_before", "kept"),
+    [
+        ((250, 220, 180, 140), Counts(2000, 1100), Counts(2000, 1300), 0),  # even the rows before wait for labels
+        ((270, 280, 180, 140), Counts(2000, 1100), Counts(2000, 1110), 2),
+        ((270, 280, 275, 270), Counts(2000, 1100), Counts(2000, 1300), 4),  # an outage: the newest have theirs
+        ((270, 280, 180, 140), Counts(2000, 1100), Counts(0, 0), 2),
+    ],
+)
+def test_nothing_is_judged_while_labels_come_and_even_the_rows_before_the_window_have_fewer_than_older_ones(
+    labelled: Sequence[int], before: Counts, long_before: Counts, kept: int
+) -> None:
+    assert settled(parts(*labelled), before, long_before) == kept
+
+
 def test_each_labelled_row_stands_for_the_rows_of_its_predicted_class() -> None:
     tally = Tally({("1", "1"): 60, ("1", "0"): 40, ("0", "0"): 190, ("0", "1"): 10})
     found = arrived_sums((Arrival(tally, {"1": 900}), Arrival(Tally(), {})), Counts(0, 0))

@@ -197,3 +197,49 @@ def test_settings_that_a_sequence_cannot_have_are_refused(settings: Any, told: s
         sequential(**settings)
     fixed = {"window": "28d", "before": datetime(2026, 1, 1)}  # noqa: DTZ001 naive means UTC
     assert sequential(reference=fixed).method == "sequential"
+
+
+def uneven(days: int, seed: int, effect: float, shift: float = 0.0) -> list[pa.Table]:
+    """Days of 300 rows of two columns of numbers, whose means differ from day to day."""
+    random = np.random.default_rng(seed)
+    means = random.normal(0, effect, (days, 2))
+    means[:, 0] += shift
+    return [
+        pa.table({name: random.normal(mean, 1, 300) for name, mean in zip("xy", of_day, strict=True)})
+        for of_day in means
+    ]
+
+
+def dated_reference(days: list[pa.Table]) -> pa.Table:
+    return pa.concat_tables(on(number - len(days), rows) for number, rows in enumerate(days))
+
+
+def alarms(days: list[pa.Table], reference: pa.Table, **settings: Any) -> int:
+    current = [on(number, rows) for number, rows in enumerate(days)]
+    settings = {"features": ("x", "y"), "incidents": False, **settings}
+    trigger, state, found = sequential(**settings), {"version": "3", "until": START.isoformat()}, 0
+    for day, rows in enumerate(current, 1):
+        answers = {"reference": reference, "current": rows}
+        verdict = trigger.evaluate(evidence(answers, state, features=("x", "y")), START + day * DAY)
+        state, found = dict(verdict.state or {}), found + verdict.fired
+    return found
+
+
+def test_days_that_differ_by_nature_are_no_evidence_and_a_shift_beyond_that_is() -> None:
+    reference = dated_reference(uneven(40, 1, 0.3))
+    quiet = uneven(20, 2, 0.3)
+    assert alarms(quiet, reference) == 0
+    assert alarms(quiet, reference, natural=False) > 5
+    assert alarms(quiet, reference.drop_columns(["timestamp"])) > 5
+    assert alarms(uneven(3, 3, 0.3, shift=3.0), reference) > 0
+
+
+def test_where_nature_is_known_half_of_the_budget_is_for_buckets_that_stray_further() -> None:
+    days = uneven(1, 4, 0.1)
+    reference = dated_reference(uneven(10, 5, 0.1))
+    answers = {"reference": reference, "current": on(0, days[0])}
+    state = {"version": "3", "until": START.isoformat()}
+    for natural, enough in ((True, 180), (False, 90)):
+        trigger = sequential(features=("x", "y"), natural=natural, incidents=False)
+        numbers = trigger.evaluate(evidence(answers, state, features=("x", "y")), START + DAY).numbers
+        assert (numbers["natural"], numbers["enough"]) == (natural, enough)

@@ -142,6 +142,7 @@ def test_sums_are_asked_of_the_database_over_the_window_and_the_deployed_version
     assert accuracy().requests(facts(deployed_at=LONG_AGO), {}, NOW) == {
         "counts": CountRequest(window),
         "before": CountRequest(Window(NOW - 14 * DAY, NOW - 7 * DAY)),
+        "long_before": CountRequest(Window(NOW - 21 * DAY, NOW - 14 * DAY)),
         "labels": ArrivalRequest(window, 7, "classes", "3"),
     }
     rmse = PerformanceTrigger(metric="rmse", above=2, last=500)

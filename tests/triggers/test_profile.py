@@ -243,3 +243,24 @@ def test_categories_without_number_are_counted_up_to_a_bound() -> None:
     assert comparison.p_value == 1
     assert comparison.unseen == 0
     assert "more than 1,000 categories" in str(comparison.note)
+
+
+def test_categories_that_were_frequent_by_chance_alone_are_no_drift() -> None:
+    random = np.random.default_rng(6)
+    names = pa.array([f"user{number}" for number in range(3 * MOST_LEVELS)])
+
+    def drawn(rows: int) -> pa.DictionaryArray:
+        return pa.DictionaryArray.from_arrays(pa.array(random.integers(0, len(names), rows)), names)
+
+    found = [one(drawn(50_000), drawn(50_000)) for _ in range(12)]
+    assert min(each.p_value for each in found) > 1e-3
+    assert np.mean([each.p_value < 0.5 for each in found]) > 0.1
+    assert max(each.js**2 - each.js_floor**2 for each in found) < 0.01
+
+
+def test_which_rows_say_what_categories_are_frequent_hangs_on_no_order() -> None:
+    names = [f"user{number % 1500}" for number in range(5000)]
+    profiles = [ReferenceProfile.of(pa.table({"x": each}), ["x"]) for each in (names, names[::-1])]
+    assert profiles[0].to_bytes() == profiles[1].to_bytes()
+    again = ReferenceProfile.from_bytes(profiles[0].to_bytes())
+    assert again.content_hash == profiles[0].content_hash

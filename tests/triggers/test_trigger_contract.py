@@ -86,16 +86,35 @@ CASES = {
     "volume of nothing": Case(VOLUME, {"counts": Counts(0, 0)}, QUIET, facts={"trained_until": None}),
     "performance low": Case(
         DECAY,
-        {"counts": Counts(500, 400), "before": NONE, "labels": (Arrival(Tally({("1", "0"): 400}), {"1": 100}),)},
+        {
+            "counts": Counts(500, 400),
+            "before": NONE,
+            "long_before": NONE,
+            "labels": (Arrival(Tally({("1", "0"): 400}), {"1": 100}),),
+        },
         FIRED,
     ),
     "performance high": Case(
-        DECAY, {"counts": Counts(500, 400), "before": NONE, "labels": (Arrival(Tally({("1", "1"): 400}), {}),)}, QUIET
+        DECAY,
+        {
+            "counts": Counts(500, 400),
+            "before": NONE,
+            "long_before": NONE,
+            "labels": (Arrival(Tally({("1", "1"): 400}), {}),),
+        },
+        QUIET,
     ),
-    "performance empty": Case(DECAY, {"counts": NONE, "before": NONE, "labels": (Arrival(Tally(), {}),)}, INSUFFICIENT),
+    "performance empty": Case(
+        DECAY, {"counts": NONE, "before": NONE, "long_before": NONE, "labels": (Arrival(Tally(), {}),)}, INSUFFICIENT
+    ),
     "performance undefined": Case(
         {**DECAY, "metric": "recall"},
-        {"counts": Counts(400, 400), "before": NONE, "labels": (Arrival(Tally({("0", "0"): 400}), {}),)},
+        {
+            "counts": Counts(400, 400),
+            "before": NONE,
+            "long_before": NONE,
+            "labels": (Arrival(Tally({("0", "0"): 400}), {}),),
+        },
         INSUFFICIENT,
     ),
     "performance of scores": Case(
@@ -103,6 +122,7 @@ CASES = {
         {
             "counts": Counts(400, 400),
             "before": NONE,
+            "long_before": NONE,
             "labels": pa.table({"timestamp": TIMES, "score": [0.5, 0.6] * 200, "actual": [1, 0] * 200}),
         },
         FIRED,
@@ -112,6 +132,7 @@ CASES = {
         {
             "counts": NONE,
             "before": NONE,
+            "long_before": NONE,
             "labels": pa.table({"timestamp": TIMES.slice(0, 0), "score": pa.nulls(0), "actual": pa.nulls(0)}),
         },
         INSUFFICIENT,
@@ -121,6 +142,7 @@ CASES = {
         {
             "counts": Counts(400, 400),
             "before": NONE,
+            "long_before": NONE,
             "labels": pa.table({"timestamp": TIMES, "score": ["a"] * 400, "actual": [1, 0] * 200}),
         },
         ERROR,
@@ -267,7 +289,7 @@ drift = parse_trigger({"type": "drift", "prediction": False})
 rank = parse_trigger({"type": "performance", "metric": "roc_auc", "below": 0.9, "window": "7d"})
 tables = {"reference": read("reference"), "current": read("current")}
 print(drift.evaluate(Evidence(facts, {}, tables), now).outcome)
-labels = {"counts": Counts(600, 600), "before": Counts(0, 0), "labels": read("labels")}
+labels = {"counts": Counts(600, 600), "before": Counts(0, 0), "long_before": Counts(0, 0), "labels": read("labels")}
 print(rank.evaluate(Evidence(facts, {}, labels), now).outcome)
 ahead = parse_trigger({"type": "estimated_performance", "metric": "accuracy", "below": 0.99})
 print(ahead.evaluate(Evidence(facts, {}, {"past": read("past"), "window": read("window")}), now).outcome)
