@@ -299,8 +299,9 @@ class DriftTrigger(Trigger):
     def _judge(self, pairs: "list[Pair]", now: datetime, numbers: dict[str, Any]) -> Verdict:
         """Raises ValueError naming a column that cannot be compared."""
         from triggers.comparison import Sizes
-        from triggers.judging import judge
+        from triggers.judging import judge, most_telling
         from triggers.pairs import Outlook
+        from triggers.picture import picture_of_windows
         from triggers.season import NAMES
 
         outlook = Outlook(self.window, now, self.min_rows, self.natural, self.season)
@@ -311,7 +312,9 @@ class DriftTrigger(Trigger):
                 Outcome.INSUFFICIENT, f"{lacks}; it takes {self.min_rows:,} rows like the window's.", numbers
             )
         sizes = Sizes(self.ks, self.psi, self.js, self.location, self.scale)
-        found = judge(compared, sizes, self.correction, self.level)
+        tests = judge(compared, sizes, self.correction, self.level)
+        found = most_telling(compared, tests)
+        picture = picture_of_windows(compared, tests, found, sizes)
         ordered = sorted(found.values(), key=lambda each: -each.comparison.strength)
         drifted = [each for each in ordered if each.drifted]
         whole = {each.name: each for part in reversed(compared) for each in part.comparisons}
@@ -329,11 +332,12 @@ class DriftTrigger(Trigger):
         columns = count(len(found), "column")
         if not drifted:
             sentence = f"None of {columns} drifted, the furthest being {ordered[0].told()}, {tested}."
-            return Verdict(Outcome.QUIET, sentence, numbers)
+            return Verdict(Outcome.QUIET, sentence, numbers, picture=picture)
         told = f"{len(drifted)} of {columns} drifted: {listing([each.told() for each in drifted])}, {tested}"
         if self.share is not None and len(drifted) < self.share * len(found):
-            return Verdict(Outcome.QUIET, f"{told}; it takes {percent(self.share)} of them.", numbers)
-        return Verdict(Outcome.FIRED, f"{told}.", numbers)
+            told += f"; it takes {percent(self.share)} of them"
+            return Verdict(Outcome.QUIET, f"{told}.", numbers, picture=picture)
+        return Verdict(Outcome.FIRED, f"{told}.", numbers, picture=picture)
 
     def _unknown(self, pair: "Pair", compared: "list[Compared]") -> str:
         """What was to be looked out for and could not be, as the end of a sentence; empty: nothing."""

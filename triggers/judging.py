@@ -21,8 +21,9 @@ from typing import Any
 
 from triggers.comparison import Comparison, Sizes, Tested, TestName
 from triggers.natural import Nature
+from triggers.profile import ReferenceProfile, WindowProfile
 from triggers.statistics import Correction, adjust
-from triggers.wording import figure, percent, span
+from triggers.wording import figure, percent, series, span
 
 # A column's three tests of order share its part of the level so (they add up to 3): of small drifts most are shifts.
 _WEIGHTS: dict[TestName, float] = {"rank_sum": 2.0, "ks": 0.5, "mood": 0.5}
@@ -40,6 +41,8 @@ class Compared:
     rows: Mapping[str, int]  # of the reference and of the current data
     comparisons: Sequence[Comparison]
     natures: Mapping[tuple[str, TestName], Nature]  # by column and test; what is not in it is not known
+    reference: ReferenceProfile  # what was compared, to be drawn
+    current: WindowProfile
 
     def told(self) -> dict[str, Any]:
         """Which window it is, and how many blocks of the reference tell its natural variation. JSON-able."""
@@ -73,6 +76,7 @@ class Judged:
     comparison: Comparison
     length: timedelta | None
     test: Tested
+    level: float  # the test's part of the look's level
     p_adjusted: float
     noise: bool
     natural_bar: float | None  # None: not known
@@ -113,14 +117,13 @@ class Judged:
     def _bars_told(self) -> str:
         passed = [bar for bar, held in self.bars.items() if held]
         failed = [bar for bar, held in self.bars.items() if not held]
-        told = [f"past {_series(passed, 'and')}"] if passed else []
-        told += [f"not past {_series(failed, 'or')}"] if failed else []
+        told = [f"past {series(passed, 'and')}"] if passed else []
+        told += [f"not past {series(failed, 'or')}"] if failed else []
         return ", ".join(told)
 
 
-def judge(compared: Sequence[Compared], sizes: Sizes, correction: Correction, level: float) -> dict[str, Judged]:
-    """Of each column, in the order given, the test that tells most: one that passed all bars, else most of them, and
-    of those the one with the smallest p-value."""
+def judge(compared: Sequence[Compared], sizes: Sizes, correction: Correction, level: float) -> list[Judged]:
+    """Every test of every column over every window."""
     tests = [
         (each, comparison, test)
         for each in compared
@@ -128,18 +131,27 @@ def judge(compared: Sequence[Compared], sizes: Sizes, correction: Correction, le
         for test in comparison.tests(sizes)
     ]
     adjusted = adjust([min(test.p_value / _WEIGHTS.get(test.name, 1.0), 1.0) for _, _, test in tests], correction)
-    best: dict[str, Judged] = {each.name: _untested(each) for part in compared for each in part.comparisons}
+    found = []
     for (each, comparison, test), p in zip(tests, adjusted, strict=True):
-        bar = each.natural_bar(comparison, test, level / len(tests) * _WEIGHTS.get(test.name, 1.0))
-        judged = Judged(comparison, each.length, test, p, p <= level, bar)
-        if _rank(judged) > _rank(best[comparison.name]):
-            best[comparison.name] = judged
+        part = level / len(tests) * _WEIGHTS.get(test.name, 1.0)
+        bar = each.natural_bar(comparison, test, part)
+        found.append(Judged(comparison, each.length, test, part, p, p <= level, bar))
+    return found
+
+
+def most_telling(compared: Sequence[Compared], judged: Sequence[Judged]) -> dict[str, Judged]:
+    """Of each column, in the order given, the test that tells most: one that passed all bars, else most of them, and
+    of those the one with the smallest p-value."""
+    best: dict[str, Judged] = {each.name: _untested(each) for part in compared for each in part.comparisons}
+    for each in judged:
+        if _rank(each) > _rank(best[each.comparison.name]):
+            best[each.comparison.name] = each
     return best
 
 
 def _untested(comparison: Comparison) -> Judged:
     """A column of which nothing can be tested: no value on one side, and none missing on either."""
-    return Judged(comparison, None, Tested("ks", 1.0, 0.0, large=False), 1.0, noise=False, natural_bar=None)
+    return Judged(comparison, None, Tested("ks", 1.0, 0.0, large=False), 1.0, 1.0, noise=False, natural_bar=None)
 
 
 def _rank(judged: Judged) -> tuple[int, float]:
@@ -163,7 +175,3 @@ def _figures(comparison: Comparison, test: Tested) -> list[str]:
     if comparison.note is not None:
         parts.append(comparison.note)
     return parts
-
-
-def _series(names: Sequence[str], last: str) -> str:
-    return f" {last} ".join(filter(None, [", ".join(names[:-1]), names[-1]]))
