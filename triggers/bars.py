@@ -172,5 +172,5 @@ def _quantile(layout: NumberLayout, cells: Counts, share: float) -> float:
 
 
 def _short(values: Sequence[float] | Floats) -> list[float]:
-    """To seven significant figures, as many as a picture can show and more."""
-    return [float(f"{value:.7g}") for value in values]
+    """To ten significant figures, as many as tell the days of a time in microseconds apart, and more."""
+    return [float(f"{value:.10g}") for value in values]

@@ -5,7 +5,7 @@ what cannot be printed is shown as such.
 """
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from io import BytesIO
 from typing import Any, Literal
@@ -13,6 +13,8 @@ from typing import Any, Literal
 import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.font_manager import FontProperties
+from matplotlib.textpath import text_to_path
 
 ImageFormat = Literal["svg", "png"]
 
@@ -25,6 +27,7 @@ CURRENT = "#0072B2"
 ALARM = "#C04A00"
 CALM = "#4d5560"
 NOISE, EFFECT, NATURE = "#6b6b6b", "#9A6A00", "#007A5A"
+BEHIND = {"facecolor": "white", "alpha": 0.75, "linewidth": 0, "pad": 0.6}  # text that may lie on a line
 
 _STYLE = {
     "text.parse_math": False,
@@ -82,10 +85,45 @@ def printable(text: str, most: int) -> str:
     return shown if len(text) <= most else f"{shown[: most - 1]}…"
 
 
-def number_told(value: float) -> str:
-    """As few characters as tell it: `0.25`, `12,500`, `1.2e6`."""
+def number_told(value: float, digits: int = 4) -> str:
+    """As few characters as tell it to so many digits: `0.25`, `12,500`, `1.2e6`."""
     size = abs(value)
     if size >= 1e6 or 0 < size < 1e-3:
-        mantissa, exponent = f"{value:.2e}".split("e")
-        return f"{float(mantissa):g}e{int(exponent)}"
-    return f"{value:,.4g}" if size < 10_000 else f"{value:,.0f}"
+        mantissa, exponent = f"{value:.{digits - 1}e}".split("e")
+        return f"{mantissa.rstrip('0').rstrip('.') if '.' in mantissa else mantissa}e{int(exponent)}"
+    return f"{value:,.0f}" if size >= 1000 else f"{value:.{max(digits, 3)}g}"
+
+
+def numbers_told(values: Sequence[float]) -> list[str]:
+    """All to as many digits as tell them apart, three at least."""
+    for digits in range(3, 9):
+        told = [number_told(value, digits) for value in values]
+        if len(set(told)) == len(set(values)):
+            break
+    return told
+
+
+def shortened(name: str, most: int) -> str:
+    """`name` in one line of at most `most` characters, its end kept: names that begin alike are told apart."""
+    if len(name) <= most:
+        return printable(name, most)
+    end = (most - 1) // 2
+    return f"{printable(name[: most - 1 - end], most)}…{printable(name[-end:], most)}"
+
+
+def fitting(text: str, inches: float, size: float, weight: str = "normal") -> str:
+    """As much of `text` as there is room for, in one line."""
+    most = 400
+    shown = shortened(text, most)
+    while len(shown) > 8 and (wide := width(shown, size, weight)) > inches:
+        most = max(min(int(len(shown) * inches / wide), len(shown) - 1), 8)
+        shown = shortened(text, most)
+    return shown
+
+
+def width(text: str, size: float, weight: str = "normal") -> float:
+    """Inches that a line of text takes."""
+    found, _, _ = text_to_path.get_text_width_height_descent(
+        text, FontProperties(size=size, weight=weight), ismath=False
+    )
+    return float(found) / 72

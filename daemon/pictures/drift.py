@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 
 from daemon.pictures import heading
 from daemon.pictures.bars import draw_bars
-from daemon.pictures.canvas import ALARM, CALM, EFFECT, NATURE, NOISE, figure, panel, printable, write
+from daemon.pictures.canvas import ALARM, CALM, EFFECT, NATURE, NOISE, figure, fitting, panel, width, write
 from daemon.pictures.series import Line, Series, calm_label, draw_series, name_last
 from daemon.pictures.story import Story, Test, test_of
 from triggers.wording import count, series
@@ -15,6 +15,8 @@ from triggers.wording import count, series
 _ROWS = 6  # of a figure
 _ROW = 2.35  # inches
 _LEFT, _BARS, _SERIES_LEFT, _SERIES = 0.75, 6.1, 7.75, 3.1
+_NAME = 3.1  # of a column, so that the answer beside it has room
+_SIDES = ("reference", "current")
 _TOLD = {
     "ks": "any change: KS distance (0 to 1)",
     "rank_sum": "shift: of rank (0 to 0.5)",
@@ -40,7 +42,7 @@ def drift_figures(story: Story) -> Iterator[Figure]:
         top = heading.height(story)
         evidence = _ROW if story.is_of_evidence and number == 1 else 0.0
         whole = figure(top + evidence + 0.25 + _ROW * len(page) + 0.4)
-        heading.write_heading(whole, story, (number, len(pages)), _legend(story))
+        heading.write_heading(whole, story, (number, len(pages)), _legend(story, page))
         if evidence:
             _draw_evidence(whole, story, top)
         for place, column in enumerate(page):
@@ -51,10 +53,18 @@ def drift_figures(story: Story) -> Iterator[Figure]:
         yield whole
 
 
-def _legend(story: Story) -> str:
-    rows = story.look.numbers.get("rows") or {}
-    counts = rows.get("features") or next(iter(rows.values()), None) if isinstance(rows, Mapping) else None
-    return "" if not counts else f"{counts['reference']:,} rows|{counts['current']:,} rows"
+def _legend(story: Story, columns: Sequence[Mapping[str, Any]]) -> tuple[int, int] | None:
+    """How many rows either side has; None: there are no bars."""
+    rows = (story.look.numbers.get("rows") or {}).get("features")
+    if rows:
+        return rows["reference"], rows["current"]
+    return _rows(columns[0]["bars"]) if columns else None
+
+
+def _rows(bars: Mapping[str, Any]) -> tuple[int, int]:
+    beside = list(bars["beside"].values())
+    before, now = (sum(bars[side]) + sum(each[place] for each in beside) for place, side in enumerate(_SIDES))
+    return before, now
 
 
 def _draw_row(whole: Figure, story: Story, column: Mapping[str, Any], top: float) -> None:
@@ -89,10 +99,9 @@ def _draw_row(whole: Figure, story: Story, column: Mapping[str, Any], top: float
 
 def _write_title(whole: Figure, column: Mapping[str, Any], test: Test | None, top: float) -> None:
     drifted = column["drifted"]
-    name = printable(column["name"], 44)
-    bars = column["bars"]
-    rows = sum(bars["current"]) + sum(now for _, now in bars["beside"].values())
-    window = "" if column["window"] is None else f"in the last {column['window']} ({count(rows, 'row')})"
+    name = fitting(column["name"], _NAME, 11, "bold")
+    rows = count(_rows(column["bars"])[1], "row")
+    window = "" if column["window"] is None else f"in the last {column['window']} ({rows})"
     if drifted is None:
         answer = "the rows that are new"
     elif test is None:
@@ -100,17 +109,9 @@ def _write_title(whole: Figure, column: Mapping[str, Any], test: Test | None, to
     else:
         answer = f"{'drifted' if drifted else 'has not drifted'} {window}".rstrip() + f": {_bars_told(test)}"
     write(whole, _LEFT - 0.45, top, name, fontsize=11, fontweight="bold", color=ALARM if drifted else "#20252b")
-    write(whole, _LEFT - 0.45 + _width(name), top + 0.025, answer, fontsize=9, color=ALARM if drifted else CALM)
-
-
-def _width(name: str) -> float:
-    """Inches that a bold name takes, and a blank."""
-    from matplotlib.font_manager import FontProperties
-    from matplotlib.textpath import TextPath
-
-    if not name.strip():
-        return 0.2
-    return float(TextPath((0, 0), name, size=11, prop=FontProperties(weight="bold")).get_extents().x1) / 72 + 0.14
+    write(
+        whole, _LEFT - 0.31 + width(name, 11, "bold"), top + 0.025, answer, fontsize=9, color=ALARM if drifted else CALM
+    )
 
 
 def _bars_told(test: Test) -> str:

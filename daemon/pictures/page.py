@@ -78,4 +78,4 @@ def _cell(value: Any) -> str:
         return "-"
     if isinstance(value, bool):
         return "yes" if value else "no"
-    return number_told(float(f"{value:.4g}")) if isinstance(value, int | float) else str(value)
+    return number_told(value) if isinstance(value, int | float) else str(value)

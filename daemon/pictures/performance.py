@@ -71,4 +71,4 @@ def _draw_rows(whole: Figure, looks: Sequence[Look], top: float) -> None:
 
 
 def _short(value: float | None) -> str:
-    return "" if value is None else number_told(float(f"{value:.4g}"))
+    return "" if value is None else number_told(value)

@@ -8,7 +8,7 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
 
-from daemon.pictures.canvas import ALARM, CALM, CURRENT, number_told
+from daemon.pictures.canvas import ALARM, BEHIND, CALM, CURRENT, number_told
 
 
 @dataclass(frozen=True)
@@ -85,16 +85,20 @@ def _fit(axes: Axes, series: Series, *, from_zero: bool) -> None:
     heights = [height for line in series.lines for height in line.heights if height is not None]
     ends = [end for interval in series.intervals or () for end in interval]
     low, high = min([*series.values, *heights, *ends]), max([*series.values, *heights, *ends])
+    if axes.get_yscale() == "log":
+        axes.set_ylim(low / 2, high * 4)
+        axes.yaxis.set_major_formatter(lambda value, _: number_told(value))
+        return
     room = (high - (0 if from_zero else low)) or abs(high) or 1.0
-    axes.set_ylim(0 if from_zero else low - 0.12 * room, high + 0.12 * room)
+    axes.set_ylim(0 if from_zero else low - 0.12 * room, high + 0.2 * room)
 
 
 def _name(axes: Axes, lines: Sequence[Line]) -> None:
     """The bars' names beside their ends, moved apart where they would cover each other."""
-    low, high = axes.get_ylim()
     apart = 12.5 / 72 / (axes.get_window_extent().height / axes.figure.dpi)
     below = -1.0
-    wanted = sorted((((line.heights[-1] or 0.0) - low) / (high - low), line.name, line.color) for line in lines)
+    into = axes.transData + axes.transAxes.inverted()
+    wanted = sorted((into.transform((0, line.heights[-1] or 0.0))[1], line.name, line.color) for line in lines)
     over = max(0.0, max((place for place, _, _ in wanted), default=0.0) + apart / 2 - 1.05)
     for place, name, color in wanted:
         below = max(place - over, below + apart)
@@ -105,7 +109,7 @@ def name_last(axes: Axes, series: Series, *, alarming: bool) -> None:
     """Writes the figure of the look that is drawn beside its point, on the side that the line does not come from."""
     falls = len(series.values) > 1 and series.values[-1] < series.values[-2]
     axes.annotate(
-        number_told(float(f"{series.values[-1]:.3g}")),
+        number_told(series.values[-1], 3),
         (series.times[-1], series.values[-1]),
         (-5, -7 if falls else 6),
         va="top" if falls else "bottom",
@@ -114,7 +118,7 @@ def name_last(axes: Axes, series: Series, *, alarming: bool) -> None:
         fontsize=9.5,
         fontweight="bold",
         color=ALARM if alarming else CALM,
-        bbox={"facecolor": "white", "alpha": 0.75, "linewidth": 0, "pad": 0.6},
+        bbox=BEHIND,
     )
 
 
