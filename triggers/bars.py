@@ -135,16 +135,10 @@ def _widths(layout: NumberLayout, reference: Counts, current: Counts) -> Floats 
 
 def _round_step(least: float, *, whole: bool) -> float:
     """The smallest of 1, 2, 2.5 and 5 times a power of ten that is at least `least`; of whole numbers a whole one."""
-    if whole and least <= 1:
-        return 1.0
+    if whole and least <= 10:
+        return float(max(ceil(least), 1))
     power: float = 10.0 ** floor(log10(least))
-    return next(
-        step for step in (power, 2 * power, 2.5 * power, 5 * power, 10 * power) if _fits(step, least, whole=whole)
-    )
-
-
-def _fits(step: float, least: float, *, whole: bool) -> bool:
-    return step >= least * (1 - 1e-9) and (not whole or step == floor(step))
+    return next(step for step in (power, 2 * power, 2.5 * power, 5 * power, 10 * power) if step >= least * (1 - 1e-9))
 
 
 def _shows(reference: Counts, starts: Counts, values: int) -> bool:

@@ -7,7 +7,6 @@ bars of both sides (`triggers.bars`) and each test with its distance and where i
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from itertools import islice
 from typing import Any
 
 from triggers.bars import bars_of
@@ -19,7 +18,9 @@ from triggers.wording import span
 
 MOST_BYTES = 65_536
 MOST_COLUMNS = 12  # that have not drifted, too
-_MOST_TRIED = 400  # more do not fit anyway
+_TRIES = 5  # columns in a row that do not fit: then none is tried any more
+# Of a test, in the order in which its figures are kept: without names they take half of the room.
+_FIELDS = ("test", "window", "distance", "noise_bar", "effect_bar", "natural_bar", "noise", "effect", "nature")
 
 
 def picture_of_windows(
@@ -58,6 +59,12 @@ def picture_of_evidence(
     return _bounded(drawn(), len(evidence)) if current.rows else {"columns": [], "left_out": len(evidence)}
 
 
+def kept_tests(column: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The tests of a column as it was kept: each one's name, window and distance, where its bars stood and whether each
+    was passed. None: not known."""
+    return [dict(zip(_FIELDS, test, strict=True)) for test in column["tests"]]
+
+
 class _Parts:
     """One pair of samples over one window."""
 
@@ -82,32 +89,32 @@ def _column(name: str, reference: ReferenceProfile, current: WindowProfile) -> d
     return {"name": name, "bars": bars.kept()}
 
 
-def _test(judged: Judged, parts: Iterable[_Parts], sizes: Sizes) -> dict[str, Any]:
-    """One test: its distance, and each bar with whether it was passed (null: not known)."""
+def _test(judged: Judged, parts: Iterable[_Parts], sizes: Sizes) -> list[Any]:
     compared = next(part.compared for part in parts if part.has(judged))
-    rows = compared.rows["reference"], compared.rows["current"]
-    figures = {
-        "distance": judged.test.distance,
-        "noise_bar": noise_bar(judged, rows),
-        "effect_bar": effect_bar(judged.test, judged.comparison, sizes),
-        "natural_bar": judged.natural_bar,
-    }
-    return {
-        "test": judged.test.name,
-        "window": None if judged.length is None else span(judged.length),
-        **{name: None if value is None else float(f"{value:.5g}") for name, value in figures.items()},
-        "noise": judged.noise,
-        "effect": judged.test.large,
-        "nature": judged.nature,
-    }
+    figures = (
+        judged.test.distance,
+        noise_bar(judged, (compared.rows["reference"], compared.rows["current"])),
+        effect_bar(judged.test, judged.comparison, sizes),
+        judged.natural_bar,
+    )
+    return [
+        judged.test.name,
+        None if judged.length is None else span(judged.length),
+        *(None if value is None else float(f"{value:.5g}") for value in figures),
+        *(judged.noise, judged.test.large, judged.nature),
+    ]
 
 
 def _bounded(columns: Iterable[dict[str, Any]], number: int) -> dict[str, Any]:
     kept: list[dict[str, Any]] = []
     left = MOST_BYTES - 100  # for what is around them
-    for column in islice(columns, _MOST_TRIED):
+    misfits = 0
+    for column in columns:
         size = len(json.dumps(column)) + 2
-        if size <= left:
+        misfits = 0 if size <= left else misfits + 1
+        if not misfits:
             kept.append(column)
             left -= size
+        if misfits == _TRIES:
+            break
     return {"columns": kept, "left_out": number - len(kept)}

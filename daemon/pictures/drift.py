@@ -10,6 +10,7 @@ from daemon.pictures.bars import draw_bars
 from daemon.pictures.canvas import ALARM, CALM, EFFECT, NATURE, NOISE, figure, fitting, panel, width, write
 from daemon.pictures.series import Line, Series, calm_label, draw_series, name_last
 from daemon.pictures.story import Story, Test, test_of
+from triggers.picture import kept_tests
 from triggers.wording import count, series
 
 _ROWS = 6  # of a figure
@@ -69,7 +70,11 @@ def _rows(bars: Mapping[str, Any]) -> tuple[int, int]:
 
 def _draw_row(whole: Figure, story: Story, column: Mapping[str, Any], top: float) -> None:
     told = next(
-        (each for each in column["tests"] if (each["test"], each["window"]) == (column["told_by"], column["window"])),
+        (
+            each
+            for each in kept_tests(column)
+            if (each["test"], each["window"]) == (column["told_by"], column["window"])
+        ),
         None,
     )
     drifted = column["drifted"]

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from retraind.ledger.looks import Look
+from triggers.picture import kept_tests
 from triggers.wording import instant
 
 
@@ -60,13 +61,13 @@ class Story:
 def _kept(look: Look, column: str, test: str, window: str | None) -> Test | None:
     for each in (look.picture or {}).get("columns", []):
         if each["name"] == column:
-            found = next((one for one in each["tests"] if (one["test"], one["window"]) == (test, window)), None)
+            found = next((one for one in kept_tests(each) if (one["test"], one["window"]) == (test, window)), None)
             return None if found is None else test_of(found)
     return None
 
 
 def test_of(kept: Mapping[str, Any]) -> Test:
-    """A test as `triggers.picture` keeps it."""
+    """A test as `triggers.picture.kept_tests` gives it."""
     bars = {"noise": kept["noise_bar"], "effect": kept["effect_bar"], "nature": kept["natural_bar"]}
     return Test(kept["distance"], bars, {name: kept[name] for name in bars})
 

@@ -16,16 +16,9 @@ BARS = {
     "beside": {"missing": [0, 40]},
     "reach": None,
 }
-TEST = {
-    "test": "chi_squared",
-    "window": "7d",
-    "distance": 0.4,
-    "noise_bar": 0.1,
-    "effect_bar": 0.1,
-    "natural_bar": None,
-}
+TEST = ["chi_squared", "7d", 0.4, 0.1, 0.1, None, True, True, None]
 COLUMN = {"name": "carrier", "bars": BARS, "window": "7d", "drifted": True, "told_by": "chi_squared"}
-PICTURE = {"columns": [{**COLUMN, "tests": [{**TEST, "noise": True, "effect": True, "nature": None}]}], "left_out": 3}
+PICTURE = {"columns": [{**COLUMN, "tests": [TEST]}], "left_out": 3}
 MEASURED = {"metric": "accuracy", "value": 0.8, "low": 0.7, "high": 0.9, "bar": 0.85, "labelled": 100}
 
 

@@ -22,6 +22,7 @@ from retraind.ledger.looks import Look
 from triggers.bars import bars_of
 from triggers.drift import DriftTrigger
 from triggers.evidence import Evidence, ModelFacts
+from triggers.picture import kept_tests
 from triggers.profile import ReferenceProfile, WindowProfile
 
 NOW = datetime(2026, 3, 20, 12, tzinfo=UTC)
@@ -196,7 +197,7 @@ def test_a_statistic_is_followed_over_the_looks_that_are_kept_with_its_bars(tmp_
     axes = whole.axes[1]
     assert {label.get_text() for label in axes.texts if label.get_text()[-1] in "✓✗"} == {"noise ✓", "effect ✓"}
     heights = {round(float(line.get_ydata()[-1]), 6) for line in axes.lines}
-    told = next(test for test in column["tests"] if test["test"] == column["told_by"])
+    told = next(test for test in kept_tests(column) if test["test"] == column["told_by"])
     assert {round(told[name], 6) for name in ("noise_bar", "effect_bar", "distance")} <= heights
 
 

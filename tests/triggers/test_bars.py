@@ -128,3 +128,12 @@ def test_a_long_levels_name_is_cut() -> None:
 def test_a_column_that_the_reference_never_filled_shows_the_values_it_has_now() -> None:
     found = bars(pa.nulls(10), pa.array([1.0, None, 2.0]))
     assert (found.reference, found.current, found.beside) == ([0], [2], {"missing": [10, 1]})
+
+
+def test_whole_numbers_have_bars_of_whole_widths() -> None:
+    random = np.random.default_rng(5)
+    before, now = random.normal(1_016, 8, 10_000).round(), random.normal(1_012, 8, 2_000).round()
+    found = bars(before, now)
+    assert found.spacing == "widths"
+    assert all(edge == round(edge) for edge in found.marks)
+    assert found.reference == np.histogram(before, found.marks)[0].tolist()
