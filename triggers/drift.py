@@ -299,7 +299,7 @@ class DriftTrigger(Trigger):
     def _judge(self, pairs: "list[Pair]", now: datetime, numbers: dict[str, Any]) -> Verdict:
         """Raises ValueError naming a column that cannot be compared."""
         from triggers.comparison import Sizes
-        from triggers.judging import judge, most_telling
+        from triggers.judging import judge
         from triggers.pairs import Outlook
         from triggers.picture import picture_of_windows
         from triggers.season import NAMES
@@ -312,9 +312,8 @@ class DriftTrigger(Trigger):
                 Outcome.INSUFFICIENT, f"{lacks}; it takes {self.min_rows:,} rows like the window's.", numbers
             )
         sizes = Sizes(self.ks, self.psi, self.js, self.location, self.scale)
-        tests = judge(compared, sizes, self.correction, self.level)
-        found = most_telling(compared, tests)
-        picture = picture_of_windows(compared, tests, found, sizes)
+        found = judge(compared, sizes, self.correction, self.level)
+        picture = picture_of_windows(compared, found, sizes)
         ordered = sorted(found.values(), key=lambda each: -each.comparison.strength)
         drifted = [each for each in ordered if each.drifted]
         whole = {each.name: each for part in reversed(compared) for each in part.comparisons}

@@ -15,7 +15,7 @@ Benjamini-Hochberg's correction is as good where the tests depend on each other 
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
 
@@ -76,10 +76,11 @@ class Judged:
     comparison: Comparison
     length: timedelta | None
     test: Tested
-    level: float  # the test's part of the look's level
     p_adjusted: float
     noise: bool
     natural_bar: float | None  # None: not known
+    level: float = 1.0  # the test's part of the look's level
+    tests: tuple["Judged", ...] = ()  # of the test that tells most: all tests of the column, over every window
 
     @property
     def nature(self) -> bool | None:
@@ -122,8 +123,9 @@ class Judged:
         return ", ".join(told)
 
 
-def judge(compared: Sequence[Compared], sizes: Sizes, correction: Correction, level: float) -> list[Judged]:
-    """Every test of every column over every window."""
+def judge(compared: Sequence[Compared], sizes: Sizes, correction: Correction, level: float) -> dict[str, Judged]:
+    """Of each column, in the order given, the test that tells most: one that passed all bars, else most of them, and
+    of those the one with the smallest p-value."""
     tests = [
         (each, comparison, test)
         for each in compared
@@ -131,27 +133,22 @@ def judge(compared: Sequence[Compared], sizes: Sizes, correction: Correction, le
         for test in comparison.tests(sizes)
     ]
     adjusted = adjust([min(test.p_value / _WEIGHTS.get(test.name, 1.0), 1.0) for _, _, test in tests], correction)
-    found = []
+    best: dict[str, Judged] = {each.name: _untested(each) for part in compared for each in part.comparisons}
+    of_column: dict[str, list[Judged]] = {name: [] for name in best}
     for (each, comparison, test), p in zip(tests, adjusted, strict=True):
         part = level / len(tests) * _WEIGHTS.get(test.name, 1.0)
-        bar = each.natural_bar(comparison, test, part)
-        found.append(Judged(comparison, each.length, test, part, p, p <= level, bar))
-    return found
-
-
-def most_telling(compared: Sequence[Compared], judged: Sequence[Judged]) -> dict[str, Judged]:
-    """Of each column, in the order given, the test that tells most: one that passed all bars, else most of them, and
-    of those the one with the smallest p-value."""
-    best: dict[str, Judged] = {each.name: _untested(each) for part in compared for each in part.comparisons}
-    for each in judged:
-        if _rank(each) > _rank(best[each.comparison.name]):
-            best[each.comparison.name] = each
-    return best
+        judged = Judged(
+            comparison, each.length, test, p, p <= level, each.natural_bar(comparison, test, part), level=part
+        )
+        of_column[comparison.name].append(judged)
+        if _rank(judged) > _rank(best[comparison.name]):
+            best[comparison.name] = judged
+    return {name: replace(each, tests=tuple(of_column[name])) for name, each in best.items()}
 
 
 def _untested(comparison: Comparison) -> Judged:
     """A column of which nothing can be tested: no value on one side, and none missing on either."""
-    return Judged(comparison, None, Tested("ks", 1.0, 0.0, large=False), 1.0, 1.0, noise=False, natural_bar=None)
+    return Judged(comparison, None, Tested("ks", 1.0, 0.0, large=False), 1.0, noise=False, natural_bar=None)
 
 
 def _rank(judged: Judged) -> tuple[int, float]:

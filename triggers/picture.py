@@ -23,25 +23,20 @@ _TRIES = 5  # columns in a row that do not fit: then none is tried any more
 _FIELDS = ("test", "window", "distance", "noise_bar", "effect_bar", "natural_bar", "noise", "effect", "nature")
 
 
-def picture_of_windows(
-    compared: Sequence[Compared], tests: Sequence[Judged], found: Mapping[str, Judged], sizes: Sizes
-) -> dict[str, Any]:
-    """The picture of a verdict over windows. `tests` are all tests, `found` the one that tells most of each column.
+def picture_of_windows(compared: Sequence[Compared], found: Mapping[str, Judged], sizes: Sizes) -> dict[str, Any]:
+    """The picture of a verdict over windows. `found` is the test that tells most of each column.
 
     JSON-able: `columns`, the most telling first, and how many were `left_out`.
     """
     ordered = sorted(found.values(), key=lambda each: (not each.drifted, -each.comparison.strength))
     drifted = sum(each.drifted for each in ordered)
-    of_column: dict[str, list[Judged]] = {}
-    for test in tests:
-        of_column.setdefault(test.comparison.name, []).append(test)
     parts = [_Parts(each) for each in compared]
 
     def drawn() -> Iterator[dict[str, Any]]:
         for each in ordered[: max(drifted, MOST_COLUMNS)]:
             name = each.comparison.name
             shown = next(part for part in parts if part.has(each))
-            judged = [_test(test, parts, sizes) for test in of_column.get(name, [])]
+            judged = [_test(test, parts, sizes) for test in each.tests]
             yield {**shown.column(name), "drifted": each.drifted, "told_by": each.test.name, "tests": judged}
 
     return _bounded(drawn(), len(ordered))
