@@ -29,6 +29,7 @@ _SLACK = 0.05  # the oldest block may begin by so much of itself before the firs
 _FEWEST_ROWS = 30
 _STEPS = 256
 _KS_NOISE = float(np.pi**2 / 12)  # the mean square of Kolmogorov's limit
+_NOTHING = 1e-12  # a constant column's noise, as rounding leaves it
 _TIED = 0.05  # of all rows at one value: too many for that limit
 
 
@@ -165,17 +166,19 @@ def _ordered(sides: _Sides, lost: int) -> Iterator[Moves]:
     squares = ranks**2
     all_rows = sides.rest.mean(axis=0)
     location = (sides.block * ranks).sum(axis=1)
-    yield Moves("rank_sum", location, sides.inverse_sizes, float(1 - (all_rows**3).sum()) / 12, 1.0, freedom)
+    noise = float(1 - (all_rows**3).sum()) / 12
+    if noise > _NOTHING:
+        yield Moves("rank_sum", location, sides.inverse_sizes, noise, 1.0, freedom)
     spread = (sides.rest * squares).sum(axis=1)
     noise = float((all_rows * squares.mean(axis=0) ** 2).sum() / spread.mean() ** 2 - 1) if spread.all() else 0.0
-    if noise > 0:
+    if noise > _NOTHING:
         yield Moves("mood", (sides.block * squares).sum(axis=1) / spread - 1, sides.inverse_sizes, noise, 1.0, freedom)
     distance = np.abs(np.cumsum(sides.block, axis=1) - reached).max(axis=1)
     shares = np.cumsum(all_rows)
     tied = float((shares * (1 - shares)).max())
     continuous = float(all_rows.max()) < _TIED
     noise = _KS_NOISE if continuous else tied
-    if noise > 0:
+    if noise > _NOTHING:
         yield Moves("ks", distance, sides.inverse_sizes, noise, 1.0, freedom)
 
 

@@ -335,6 +335,7 @@ class DriftTrigger(Trigger):
         from triggers.comparison import Sizes
         from triggers.judging import figures, furthest, judge_weighted
         from triggers.pairs import Outlook
+        from triggers.picture import picture_of_windows
         from triggers.season import NAMES
 
         outlook = Outlook(self.window, now, self.min_rows, self.natural, self.season)
@@ -347,6 +348,7 @@ class DriftTrigger(Trigger):
             return Verdict(
                 Outcome.INSUFFICIENT, f"{lacks}; it takes {self.min_rows:,} rows like the window's.", numbers
             )
+        picture = picture_of_windows(compared, found, sizes)
         ordered, drifted = furthest(found), [each for each in furthest(found) if each.drifted]
         passed_over = [each for each in furthest(others) if each.drifted]
         numbers |= {
@@ -361,14 +363,13 @@ class DriftTrigger(Trigger):
         columns = count(len(found), "column")
         if not drifted:
             sentence = f"None of {columns} drifted, the furthest being {ordered[0].told()}, {tested}.{more}"
-            return Verdict(Outcome.QUIET, sentence, numbers)
+            return Verdict(Outcome.QUIET, sentence, numbers, picture=picture)
         told = f"{len(drifted)} of {columns} drifted: {listing([each.told() for each in drifted])}, {tested}"
-        if self.share is not None and sum(each.weight for each in drifted) < self.share * sum(
-            each.weight for each in found.values()
-        ):
-            by_weight = " by weight" if weights.by != "equal" else ""
-            return Verdict(Outcome.QUIET, f"{told}; it takes {percent(self.share)} of them{by_weight}.{more}", numbers)
-        return Verdict(Outcome.FIRED, f"{told}.{more}", numbers)
+        whole = sum(each.weight for each in found.values())
+        if self.share is not None and sum(each.weight for each in drifted) < self.share * whole:
+            told += f"; it takes {percent(self.share)} of them{' by weight' if weights.by != 'equal' else ''}"
+            return Verdict(Outcome.QUIET, f"{told}.{more}", numbers, picture=picture)
+        return Verdict(Outcome.FIRED, f"{told}.{more}", numbers, picture=picture)
 
     def _unknown(self, pair: "Pair", compared: "list[Compared]") -> str:
         """What was to be looked out for and could not be, as the end of a sentence; empty: nothing."""

@@ -22,8 +22,9 @@ from typing import Any
 
 from triggers.comparison import Comparison, Sizes, Tested, TestName
 from triggers.natural import Nature
+from triggers.profile import ReferenceProfile, WindowProfile
 from triggers.statistics import Correction, adjust
-from triggers.wording import figure, percent, span
+from triggers.wording import figure, percent, series, span
 
 # A column's three tests of order share its part of the level so (they add up to 3): of small drifts most are shifts.
 _WEIGHTS: dict[TestName, float] = {"rank_sum": 2.0, "ks": 0.5, "mood": 0.5}
@@ -41,6 +42,8 @@ class Compared:
     rows: Mapping[str, int]  # of the reference and of the current data
     comparisons: Sequence[Comparison]
     natures: Mapping[tuple[str, TestName], Nature]  # by column and test; what is not in it is not known
+    reference: ReferenceProfile  # what was compared, to be drawn
+    current: WindowProfile
 
     def told(self) -> dict[str, Any]:
         """Which window it is, and how many blocks of the reference tell its natural variation. JSON-able."""
@@ -78,6 +81,8 @@ class Judged:
     noise: bool
     natural_bar: float | None  # None: not known
     weight: float = 1.0  # of the column
+    level: float = 1.0  # the test's part of the look's level
+    tests: tuple["Judged", ...] = ()  # of the test that tells most: all tests of the column, over every window
 
     @property
     def nature(self) -> bool | None:
@@ -119,8 +124,8 @@ class Judged:
     def _bars_told(self) -> str:
         passed = [bar for bar, held in self.bars.items() if held]
         failed = [bar for bar, held in self.bars.items() if not held]
-        told = [f"past {_series(passed, 'and')}"] if passed else []
-        told += [f"not past {_series(failed, 'or')}"] if failed else []
+        told = [f"past {series(passed, 'and')}"] if passed else []
+        told += [f"not past {series(failed, 'or')}"] if failed else []
         return ", ".join(told)
 
 
@@ -151,12 +156,16 @@ def judge(
         for comparison in each.comparisons
         if comparison.name in weights
     }
+    of_column: dict[str, list[Judged]] = {name: [] for name in best}
     for (each, comparison, test), p, part in zip(tests, adjusted, parts, strict=True):
-        bar = each.natural_bar(comparison, test, level * part / whole)
-        judged = Judged(comparison, each.length, test, p, p <= level, bar, weights[comparison.name])
+        share = level * part / whole
+        bar = each.natural_bar(comparison, test, share)
+        weight = weights[comparison.name]
+        judged = Judged(comparison, each.length, test, p, p <= level, bar, weight, share)
+        of_column[comparison.name].append(judged)
         if _rank(judged) > _rank(best[comparison.name]):
             best[comparison.name] = judged
-    return best
+    return {name: replace(each, tests=tuple(of_column[name])) for name, each in best.items()}
 
 
 def judge_weighted(
@@ -207,7 +216,3 @@ def _figures(comparison: Comparison, test: Tested) -> list[str]:
     if comparison.note is not None:
         parts.append(comparison.note)
     return parts
-
-
-def _series(names: Sequence[str], last: str) -> str:
-    return f" {last} ".join(filter(None, [", ".join(names[:-1]), names[-1]]))

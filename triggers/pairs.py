@@ -81,7 +81,7 @@ class Pair:
             shorter = [each for each, _, _ in windows[place:] if each is not None]
             nature = {} if blocks is None else natures(blocks, shorter)
             rows = {"reference": reference.counts.rows, "current": current.rows}
-            yield Compared(length, rows, list(compare(reference, current)), nature)
+            yield Compared(length, rows, list(compare(reference, current)), nature, reference, current)
 
     def _windows(
         self, reference: ReferenceProfile, outlook: Outlook

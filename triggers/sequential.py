@@ -19,6 +19,7 @@ from triggers.wording import count, figure, instant, span
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from triggers.buckets import TimeBuckets
     from triggers.comparison import Sizes, TestName
     from triggers.detector import Detector
 
@@ -68,7 +69,9 @@ class Material:
 def look(material: Material, pace: Pace, sizes: "Sizes", weights: Weights, numbers: Mapping[str, Any]) -> Verdict:
     """The verdict, with the evidence after the new buckets as its state. Raises ValueError naming a column that cannot
     be compared."""
+    from triggers.buckets import TimeBuckets
     from triggers.detector import Detector
+    from triggers.picture import picture_of_evidence
     from triggers.profile import ReferenceProfile
 
     profile = ReferenceProfile.of(material.reference, material.names)
@@ -76,9 +79,12 @@ def look(material: Material, pace: Pace, sizes: "Sizes", weights: Weights, numbe
     detector = Detector(profile, sizes, weights.of, natural)
     known = material.state.get("evidence") if material.state.get("reference") == profile.content_hash else None
     before = known if known is not None and detector.fits(known) else detector.nothing()
-    evidence, alarm = _taken(material, pace, detector, profile, before)
-    end = material.window.end
-    assert end is not None  # noqa: S101 - `unseen` gave it
+    buckets = TimeBuckets(profile, pace.bucket)
+    buckets.fold(material.current, TIME)
+    evidence, alarm = _taken(material.window, pace, detector, buckets, before)
+    start, end = material.window.start, material.window.end
+    assert start is not None  # noqa: S101 - `unseen` gave both
+    assert end is not None  # noqa: S101
     state = {
         "version": material.version,
         "reference": profile.content_hash,
@@ -105,7 +111,9 @@ def look(material: Material, pace: Pace, sizes: "Sizes", weights: Weights, numbe
     against = f"against {profile.counts.rows:,}, {pace.false_alarms} in buckets of {span(pace.bucket)}"
     outcome = Outcome.FIRED if alarm else Outcome.QUIET
     more = weights.passed_over([f"{name} ({detector.strongest(shown, name)})" for name in passed_over])
-    return Verdict(outcome, f"The {told}, {most}, after {rows} {against}{weights.told}.{more}", figures, state)
+    picture = picture_of_evidence(profile, buckets.over(start, end), by_column)
+    sentence = f"The {told}, {most}, after {rows} {against}{weights.told}.{more}"
+    return Verdict(outcome, sentence, figures, state, picture=picture)
 
 
 def _by_column(
@@ -135,14 +143,10 @@ class _Alarm:
 
 
 def _taken(
-    material: Material, pace: Pace, detector: "Detector", profile: Any, evidence: dict[str, list[float]]
+    window: Window, pace: Pace, detector: "Detector", buckets: "TimeBuckets", evidence: dict[str, list[float]]
 ) -> tuple[dict[str, list[float]], _Alarm | None]:
     """The evidence after the window's buckets, one by one, and the last alarm on the way."""
-    from triggers.buckets import TimeBuckets
-
-    buckets = TimeBuckets(profile, pace.bucket)
-    buckets.fold(material.current, TIME)
-    start, end = material.window.start, material.window.end
+    start, end = window.start, window.end
     assert start is not None  # noqa: S101 - `unseen` gave both
     assert end is not None  # noqa: S101
     alarmed: dict[str, list[float]] | None = None

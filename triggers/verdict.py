@@ -24,6 +24,8 @@ class Verdict:
     at its next look (JSON-able); None leaves the stored state as it is. `key` names the evidence of
     a firing (a scheduled instant, a manifest's hash): the same key of the same trigger never fires
     twice. None means that the firing has no identity of its own and may repeat at every look.
+    `picture` is what `retraind report` draws of the verdict beside its numbers (JSON-able, of bounded size): it is kept
+    with the look, and is no part of events or of the audit log. None: there is nothing more to draw.
     """
 
     outcome: Outcome
@@ -31,6 +33,7 @@ class Verdict:
     numbers: Mapping[str, Any] = field(default_factory=dict)
     state: Mapping[str, Any] | None = None
     key: str | None = None
+    picture: Mapping[str, Any] | None = None
 
     @property
     def fired(self) -> bool:

@@ -60,3 +60,8 @@ def listing(names: Sequence[str], most: int = 3) -> str:
     if more > 0:
         return f"{', '.join(shown)} and {more:,} more"
     return " and ".join(filter(None, [", ".join(shown[:-1]), shown[-1] if shown else ""]))
+
+
+def series(names: Sequence[str], last: str) -> str:
+    """All of `names`, the last of them after the word `last`: `noise, effect and nature`."""
+    return f" {last} ".join(filter(None, [", ".join(names[:-1]), names[-1]]))

@@ -1,4 +1,4 @@
-"""The verbs that look and change nothing: status, jobs, show, evaluate."""
+"""The verbs that look and change nothing: status, jobs, show, looks, evaluate."""
 
 from pathlib import Path
 from typing import Annotated
@@ -70,6 +70,26 @@ def show(
         show_log(report)
     else:
         show_job(report)
+
+
+def looks(
+    model: ModelArgument,
+    trigger: Annotated[str | None, typer.Argument(metavar="TRIGGER", help="Only this trigger's.")] = None,
+    *,
+    limit: Annotated[int, typer.Option(min=1, help="How many, the newest first.")] = 20,
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """The looks at a model's triggers, newest first: each answer, and what was decided about it."""
+    from daemon.cli.render_job import show_looks
+    from daemon.reports.looks import kept
+
+    with session(config) as opened:
+        reports = kept(opened.settings, opened.ledger, opened.known(model), trigger, limit)
+    if as_json:
+        output.show_json(reports)
+    else:
+        show_looks(reports)
 
 
 def training_log(jobs_directory: Path, job: str) -> Path:

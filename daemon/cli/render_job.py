@@ -1,13 +1,16 @@
-"""`jobs` and `show` as text for people."""
+"""`jobs`, `show` and `looks` as text for people."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from daemon.cli.output import heading, say, show_table, words
 from daemon.reports.jobs import JobInFullReport, JobReport, StageReport
 from retraind.telling import figures, gate_sentence, instant, span
 from triggers.quantities import format_size
 from triggers.wording import figure, listing
+
+if TYPE_CHECKING:
+    from daemon.reports.looks import LookReport
 
 
 def show_jobs(reports: Sequence[JobReport]) -> None:
@@ -35,6 +38,17 @@ def _why(job: JobReport) -> str:
     return f"{asked.rstrip('.')}; {job.error}" if job.error else asked
 
 
+def show_looks(reports: Sequence["LookReport"]) -> None:
+    """One line each."""
+    if not reports:
+        say("no looks are kept")
+        return
+    rows = [
+        (str(look.look), look.trigger, instant(look.at), look.outcome, look.decision, look.sentence) for look in reports
+    ]
+    show_table(("LOOK", "TRIGGER", "AT", "ANSWER", "DECISION", "WHY"), rows)
+
+
 def show_job(report: JobInFullReport) -> None:
     """Everything, in the order it happened."""
     job = report.job
@@ -44,10 +58,21 @@ def show_job(report: JobInFullReport) -> None:
     if report.causes:
         _part("Why")
         show_table(
-            ("TRIGGER", "ROLE", "AT", "SENTENCE"),
-            [(cause.trigger, cause.role, instant(cause.at), cause.sentence) for cause in report.causes],
+            ("TRIGGER", "ROLE", "AT", "LOOK", "SENTENCE"),
+            [
+                (
+                    cause.trigger,
+                    cause.role,
+                    instant(cause.at),
+                    "-" if cause.look is None else str(cause.look),
+                    cause.sentence,
+                )
+                for cause in report.causes
+            ],
             indent="  ",
         )
+        if any(cause.can_be_drawn for cause in report.causes):
+            say(f"  `retraind report {job.model} --job {job.id}` draws it")
     if report.stages:
         _part("Stages")
         headers = ("STAGE", "STATE", "ATTEMPT", "BEGAN", "TOOK", "WORKER", "RESULT")

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from daemon.reports.liveness import is_held, shown_state
-from retraind.ledger import Connection, jobs, models, trail, work
+from daemon.reports.looks import drawable
+from retraind.ledger import Connection, jobs, looks, models, trail, work
 from retraind.ledger.rows import Job
 from retraind.states import STAGES, Stage
 from retraind.telling import tell
@@ -35,13 +36,15 @@ class JobReport:
 
 @dataclass(frozen=True)
 class CauseReport:
-    """A firing that belongs to the job; `role` is cause or joined."""
+    """A firing that belongs to the job; `role` is cause or joined. `look` is what it came of; None: no longer kept."""
 
     trigger: str
     role: str
     at: datetime
     sentence: str
     numbers: Mapping[str, Any] | None
+    look: int | None
+    can_be_drawn: bool
 
 
 @dataclass(frozen=True)
@@ -157,7 +160,7 @@ def in_full(connection: Connection, job: Job, log: LogReport | None, now: dateti
         cancelled_by=job.cancelled_by,
         approval_expires_at=job.approval_expires_at,
         metrics=job.metrics,
-        causes=[CauseReport(**cause) for cause in jobs.causes(connection, job.id)],
+        causes=causes(connection, job),
         data=DataReport(job.window_start, job.window_end, job.data_hash, job.recipe_hash),
         stages=_stages(connection, job, now),
         gates=[_gate(event) for event in events if event["event"].startswith("gate.")],
@@ -172,6 +175,18 @@ def in_full(connection: Connection, job: Job, log: LogReport | None, now: dateti
         else None,
         log=log,
         events=[EventReport(e["seq"], e["time"], e["event"], e["actor"], tell(e)) for e in events],
+    )
+
+
+def causes(connection: Connection, job: Job) -> list[CauseReport]:
+    """The firings that led to the job, oldest first, each with its look."""
+    return [_cause(connection, job, cause) for cause in jobs.causes(connection, job.id)]
+
+
+def _cause(connection: Connection, job: Job, cause: Mapping[str, Any]) -> CauseReport:
+    look = looks.of_firing(connection, job.model, cause["trigger"], cause["at"])
+    return CauseReport(
+        **cause, look=None if look is None else look.id, can_be_drawn=look is not None and drawable(look)
     )
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, insert, select, update
+from sqlalchemy import Connection, Row, bindparam, insert, select, update
 
 from retraind.ledger import tables
 from retraind.ledger.ledger import Transaction
@@ -16,6 +16,7 @@ _triggers = tables.triggers
 _looks = tables.looks
 _fires = tables.fires
 RECENT_LOOKS = 100  # as many as confirmations can ask for
+_PICTURE = "picture"  # among a kept look's numbers, so that it comes and goes with them; in no event and no firing
 # Made once: see `retraind.ledger.rows`.
 _RECORD = select(_triggers).where(_triggers.c.model == bindparam("of"), _triggers.c.trigger == bindparam("named"))
 _KEEP = insert(_looks)
@@ -44,6 +45,22 @@ class TriggerRecord(FromRow):
     errors: int = 0
 
 
+@dataclass(frozen=True)
+class Look:
+    """One look that was kept. `picture` is the verdict's; None: it left none. `job` is the job that it led to."""
+
+    id: int
+    model: str
+    trigger: str
+    at: datetime
+    outcome: str
+    sentence: str
+    decision: str
+    job: str | None
+    numbers: Mapping[str, Any]
+    picture: Mapping[str, Any] | None
+
+
 def record(connection: Connection, model: str, trigger: str) -> TriggerRecord:
     """The trigger's record; an empty one before its first look."""
     row = connection.execute(_RECORD, {"of": model, "named": trigger}).one_or_none()
@@ -65,26 +82,51 @@ def save(transaction: Transaction, model: str, trigger: str, values: Mapping[str
 
 
 def keep(transaction: Transaction, model: str, trigger: str, verdict: Verdict, decision: str, job: str | None) -> None:
-    """Keeps the look with its numbers and its answer."""
+    """Keeps the look with its numbers, its picture and its answer."""
+    picture = {} if verdict.picture is None else {_PICTURE: dict(verdict.picture)}
     values = {
         "model": model,
         "trigger": trigger,
         "at": transaction.now,
         "outcome": verdict.outcome,
         "sentence": verdict.sentence,
-        "numbers": dict(verdict.numbers),
+        "numbers": {**verdict.numbers, **picture},
         "decision": decision,
         "job": job,
     }
     transaction.connection.execute(_KEEP, values)
 
 
-def latest(connection: Connection, model: str, trigger: str | None = None, limit: int = 20) -> list[Any]:
-    """The newest looks, newest first."""
+def latest(
+    connection: Connection, model: str, trigger: str | None = None, limit: int = 20, through: int | None = None
+) -> list[Look]:
+    """The newest looks, newest first; with `through` those up to the one of that id."""
     query = select(_looks).where(_looks.c.model == model).order_by(_looks.c.id.desc()).limit(limit)
     if trigger is not None:
         query = query.where(_looks.c.trigger == trigger)
-    return list(connection.execute(query))
+    if through is not None:
+        query = query.where(_looks.c.id <= through)
+    return [_look(row) for row in connection.execute(query)]
+
+
+def one(connection: Connection, look: int) -> Look | None:
+    """The look with this id; None: there is none, or it is no longer kept."""
+    row = connection.execute(select(_looks).where(_looks.c.id == look)).one_or_none()
+    return None if row is None else _look(row)
+
+
+def of_firing(connection: Connection, model: str, trigger: str, at: datetime) -> Look | None:
+    """The look that the firing at `at` came of, which was written together with it; None: it is no longer kept."""
+    query = select(_looks).where(_looks.c.model == model, _looks.c.trigger == trigger, _looks.c.at == at)
+    row = connection.execute(query.order_by(_looks.c.id.desc()).limit(1)).one_or_none()
+    return None if row is None else _look(row)
+
+
+def _look(row: Row[Any]) -> Look:
+    numbers = dict(row.numbers or {})
+    picture = numbers.pop(_PICTURE, None)
+    kept = {name: getattr(row, name) for name in ("id", "model", "trigger", "at", "outcome", "sentence", "decision")}
+    return Look(**kept, job=row.job, numbers=numbers, picture=picture)
 
 
 def fire(transaction: Transaction, model: str, trigger: str, verdict: Verdict, *, role: str, job: str | None) -> bool:

@@ -12,7 +12,10 @@ import pytest
 from daemon.cli.app import app
 from daemon.cli.command import Root
 
-HEAVY = ("mlflow", "pandas", "sklearn", "scipy.stats", "numpy", "pyarrow", "celery", "kombu", "redis", "apprise")
+HEAVY = (
+    *("mlflow", "pandas", "sklearn", "scipy.stats", "numpy", "pyarrow"),
+    *("celery", "kombu", "redis", "apprise", "matplotlib"),
+)
 LOADED = """
 import atexit, json, sys
 names = json.loads(sys.argv.pop(1))
@@ -38,6 +41,10 @@ def test_help_imports_nothing_heavy(tmp_path):
 def test_status_imports_nothing_heavy(project):
     project.deployed()
     assert loaded_by(project.folder, "status") == []
+
+
+def test_looks_are_listed_without_anything_heavy_though_they_can_be_drawn(project):
+    assert loaded_by(project.folder, "looks", "delays") == []
 
 
 def test_help_appears_at_once(retraind):

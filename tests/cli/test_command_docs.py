@@ -14,6 +14,7 @@ from typer.main import get_command
 from daemon.checks import finding
 from daemon.cli.app import app
 from daemon.reports import actions, jobs, proof, status, verdicts
+from daemon.reports import looks as looks_told
 from retraind.ledger import looks
 from triggers.verdict import Outcome, Verdict
 
@@ -38,7 +39,7 @@ def section(text: str, title: str) -> str:
 
 
 def reports() -> Iterator[tuple[str, type]]:
-    for module in (status, jobs, verdicts, actions, proof, finding):
+    for module in (status, jobs, looks_told, verdicts, actions, proof, finding):
         for name, kind in vars(module).items():
             if dataclasses.is_dataclass(kind) and kind.__module__ == module.__name__:
                 yield name.removesuffix("Report"), kind
@@ -139,6 +140,8 @@ def test_real_answers_are_what_the_contract_says(project):
         verdict = Verdict(Outcome.FIRED, "Rows came.", {"rows": 50, "share": float("nan")})
         looks.keep(transaction, "delays", "volume", verdict, "because", None)
         looks.save(transaction, "delays", "volume", {"last_look_at": transaction.now, "outcome": "fired"})
+        measured = {"metric": "accuracy", "value": 0.8, "low": 0.7, "high": 0.9, "bar": 0.85}
+        looks.keep(transaction, "delays", "decay", Verdict(Outcome.QUIET, "0.8.", measured), "because", None)
     project.closed("failed")
     done = project.deployed()
     project.deployed()
@@ -148,6 +151,8 @@ def test_real_answers_are_what_the_contract_says(project):
         (["jobs"], list[jobs.JobReport]),
         (["show", done], jobs.JobInFullReport),
         (["show", waiting], jobs.JobInFullReport),
+        (["looks", "delays"], list[looks_told.LookReport]),
+        (["report", "delays", "decay"], list[looks_told.PictureReport]),
         (["evaluate", "delays"], list[verdicts.VerdictReport]),
         (["check"], finding.CheckReport),
         (["audit", "verify"], proof.ProofReport),

@@ -117,3 +117,19 @@ def test_a_column_without_any_value_is_missing_whatever_its_type(column: pa.Arra
     found = compared(column, column)
     assert found.note == "missing in every row of the reference"
     assert (found.missing_reference, found.missing_current, found.p_value) == (1, 1, 1)
+
+
+def test_a_constant_column_of_a_reference_with_times_is_judged_beside_the_others() -> None:
+    random = np.random.default_rng(1)
+
+    def table(rows: int, days: float, until: float, level: float) -> dict[str, Any]:
+        ages = np.linspace(until + days, until, rows)
+        times = pa.array([int(NOW.timestamp() * 1e6 - age * 86_400e6) for age in ages], pa.timestamp("us", "UTC"))
+        return {"timestamp": times, "x": np.full(rows, level), "y": random.normal(0, 1, rows)}
+
+    trigger = DriftTrigger(prediction=False, incidents=False, features=("x", "y"))
+    reference = pa.table(table(9_000, 63, 10, 3.0))
+    for level, fires in ((3.0, False), (4.0, True)):
+        current = pa.table(table(1_000, 7, 0, level))
+        verdict = trigger.evaluate(evidence({"reference": reference, "current": current}), NOW)
+        assert verdict.fired is fires, verdict.sentence
