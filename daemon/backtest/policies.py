@@ -58,7 +58,9 @@ def every(name: str, model: Model, config: Path, period: timedelta) -> Policy:
 
 def fixed(configured: Policy, retrainings: int, time: timedelta) -> Policy:
     """The fixed period with so many retrainings in `time`: each version, the first one too, serves as long."""
-    return every(FIXED, configured.model, configured.config, time / (retrainings + 1))
+    # A second more, or one that is rounded down would bring another retraining at the very end.
+    period = time / (retrainings + 1) + timedelta(seconds=1)
+    return every(FIXED, configured.model, configured.config, period)
 
 
 def _period(name: str) -> timedelta:

@@ -4,7 +4,6 @@
 waited; here is only what moves the clock, and what stands for a worker when a job is announced.
 """
 
-import heapq
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -80,25 +79,24 @@ class Replay(Monitor):
             self._worker.do(self.ledger, job)
         with self.ledger.read() as connection:
             self._plan(connection, self._one, since)
-        self._schedule(self._one)
 
     def go_on(self, until: datetime, finest: timedelta, progress: Callable[[datetime], None]) -> int:
         """Makes every round that is due before `until`. Returns how many looks there were."""
-        made = 0
-        while self._heap and self._heap[0][0] < until:
-            due, _ = heapq.heappop(self._heap)
+        made, again = 0, None  # when what waits is asked after again: nothing says when what holds it back is over
+        while (due := self._next(again)) is not None and due < until:
             self._move(max(due, self.ledger.clock.now()))
             names = self._chosen(self._one, self.ledger.clock.now())
             self._round(self._one, names)
             made += len(names)
             self._work()
-            waiting = self._start_waiting()
+            again = self.ledger.clock.now() + finest if self._start_waiting() else None
             self._space(names, finest)
-            self._schedule(self._one)
-            if waiting:  # nothing says when what holds it back is over
-                heapq.heappush(self._heap, (self.ledger.clock.now() + finest, self.name))
             progress(self.ledger.clock.now())
         return made
+
+    def _next(self, again: datetime | None) -> datetime | None:
+        """The next instant at which there is something to do; None: there never is."""
+        return min((due for due in (again, *self._one.due.values()) if due is not None), default=None)
 
     def _start_waiting(self) -> bool:
         """Firings that waited become a job when nothing holds them back any more. True: some still wait."""

@@ -103,6 +103,7 @@ def span(history: History, model: Model, wishes: Wishes) -> tuple[datetime, date
 
 def _refuse(model: Model, wishes: Wishes, compared: Sequence[str]) -> None:
     data, names = model.training.data, model.predictions.columns
+    yardstick(model, wishes.metric)
     if ORACLE in compared and not wishes.train:
         raise ConfigurationError("oracle is worked out from what was trained; add --train")
     if wishes.train and data.source != "predictions":

@@ -93,7 +93,8 @@ class Trainer:
         _run(told, answered, directory / "rehearsal.log")
         found: dict[str, Any] = json.loads(answered.read_text())
         if found["outcome"] == "failed":
-            return Challenger("failed", found["because"], start, directory)
+            because = str(found["because"]).partition(" Its output is in ")[0]  # which goes with the backtest
+            return Challenger("failed", because, start, directory)
         said = pq.read_table(found["predictions"]).combine_chunks()
         score = said["score"].combine_chunks() if "score" in said.column_names else None
         return Challenger(

@@ -1,6 +1,7 @@
 """A small past: 80 days of a classifier whose data shifts, and whose predictions get worse, on the fiftieth."""
 
 import sqlite3
+import sys
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -53,12 +54,12 @@ models:
     policy: {policy}
     training:
       data: {{window: {{rolling: 20d}}}}
-      trainer: {{command: [python3, train.py]}}
+      trainer: {{command: [{python}, train.py]}}
       task: classification
       gates: {gates}
 """
 TRIGGERS = """
-      drift: {type: drift, window: 7d, prediction: false, incidents: false}
+      drift: {type: drift, window: 7d, prediction: false, natural: false, incidents: false}
       decay: {type: performance, metric: accuracy, below: 0.85, window: 7d}
 """
 
@@ -92,7 +93,9 @@ def make_project(
 
 def configure(folder: Path, triggers: str = TRIGGERS, policy: str = "{cooldown: 5d}", gates: str = "[]") -> Path:
     file = folder / "retraind.yaml"
-    file.write_text(CONFIGURATION.format(triggers=triggers.strip("\n"), policy=policy, gates=gates))
+    file.write_text(
+        CONFIGURATION.format(triggers=triggers.strip("\n"), policy=policy, gates=gates, python=sys.executable)
+    )
     return file
 
 
