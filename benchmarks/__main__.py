@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 from benchmarks import (
     audit_events,
+    backtest_flights,
     drift_window,
     empty_job,
     file_to_stage,
@@ -24,6 +25,8 @@ BENCHMARKS: dict[str, Callable[[], list[Figure]]] = {
     "job": empty_job.measure,
     "thousand": idle_thousand.measure,
     "idle": idle.measure,
+    "backtest": backtest_flights.measure,
+    "flights": backtest_flights.measure_training,
 }
 
 

@@ -29,13 +29,16 @@ from triggers.verdict import Outcome
 
 
 class EvidenceReader:
-    """Reads for one model. Not for use by two threads at once. It holds no transaction of the ledger while it reads."""
+    """Reads for one model. Not for use by two threads at once. It holds no transaction of the ledger while it reads.
 
-    def __init__(self, name: str, model: Model, ledger: Ledger) -> None:
+    `store` takes the place of the predictions store that the model names.
+    """
+
+    def __init__(self, name: str, model: Model, ledger: Ledger, *, store: PredictionsStore | None = None) -> None:
         self.name = name
         self.model = model
         self.ledger = ledger
-        self._store: PredictionsStore | None = None
+        self._store = store
         self._cache: dict[Request, Any] = {}
         self._manifests: dict[str, Manifest] = {}
         self._memory = Memory()

@@ -190,15 +190,20 @@ class Monitor:
         with self._lock:
             if watched.looking_since is not None or self.stopped.is_set():
                 return  # what woke it is looked at when the round under way has ended
-            names = [name for name, due in watched.due.items() if due is not None and due <= now]
-            chosen = sorted({*names, *watched.woken}, key=lambda name: _rank(watched.model.triggers[name]))
-            watched.woken.clear()
+            chosen = self._chosen(watched, now)
             if not chosen:
                 return
             watched.looking_since = now
         look = self._pool.submit(self._round, watched, chosen)
         self._rounds.add(look)
         look.add_done_callback(lambda done: self._after(watched, done))
+
+    def _chosen(self, watched: Watched, now: datetime) -> list[str]:
+        """The triggers that are due or were woken, in the order of their looks."""
+        names = [name for name, due in watched.due.items() if due is not None and due <= now]
+        chosen = sorted({*names, *watched.woken}, key=lambda name: _rank(watched.model.triggers[name]))
+        watched.woken.clear()
+        return chosen
 
     def _after(self, watched: Watched, done: "Future[None]") -> None:
         self._rounds.discard(done)

@@ -9,17 +9,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from retraind.config.settings import Model
-from retraind.config.training import FileSource, SqlSource, TrainingData
+from retraind.config.training import FileSource, SqlSource
 from retraind.errors import ConfigurationError, DataFailure, StoreBusy, StoreError, TransientFailure
 from retraind.nearest import did_you_mean
 from retraind.store import open_store
 from retraind.store.sql import read_sql
 from retraind.tables import read_table
+from retraind.training_rows import INSTANT, instants_of, outside, window_of
 from triggers.evidence import RowsRequest, Window
-
-INSTANT = pa.timestamp("us", "UTC")
-NEWEST_SECONDS = 95_617_584_000  # the year 5000
-PER_SECOND = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
 
 
 @dataclass(frozen=True)
@@ -30,12 +27,6 @@ class Rows:
     features: tuple[str, ...]
     time: str | None
     window: Window
-
-
-def window_of(data: TrainingData, requested_at: datetime) -> Window:
-    """The half-open window that a job requested at that instant takes. An expanding one has no start."""
-    rolling = data.window.rolling
-    return Window(None if rolling is None else requested_at - rolling, requested_at)
 
 
 def read_window(model: Model, requested_at: datetime) -> Rows:
@@ -55,14 +46,7 @@ def without(rows: Rows, spans: Sequence[tuple[datetime, datetime | None]]) -> Ro
     """The rows that lie in none of the half-open spans; None: a span has no end. Rows without a time all stay."""
     if rows.time is None or not spans:
         return rows
-    instants = instants_of(rows.table[rows.time])
-    kept = None
-    for start, end in spans:
-        outside = pc.less(instants, pa.scalar(start, INSTANT))
-        if end is not None:
-            outside = pc.or_(outside, pc.greater_equal(instants, pa.scalar(end, INSTANT)))
-        kept = outside if kept is None else pc.and_(kept, outside)
-    return replace(rows, table=rows.table.filter(kept))
+    return replace(rows, table=outside(rows.table, rows.time, spans))
 
 
 def read_file(pattern: str) -> pa.Table:
@@ -138,27 +122,3 @@ def _in_window(table: pa.Table, time: str, window: Window) -> pa.Table:
     if window.start is not None:
         keep = pc.and_(keep, pc.greater_equal(instants, pa.scalar(window.start, INSTANT)))
     return table.filter(keep)
-
-
-def instants_of(column: pa.ChunkedArray) -> pa.ChunkedArray:
-    """A column of times as instants. Times without a zone mean UTC, as in the predictions store; numbers count from
-    1970, in seconds, milli-, micro- or nanoseconds, whichever puts the newest before the year 5000.
-
-    Raises ArrowInvalid or ArrowNotImplementedError for anything else.
-    """
-    kind = column.type
-    if pa.types.is_integer(kind) or pa.types.is_floating(kind):
-        newest = abs(pc.max(column).as_py() or 0)
-        unit = next((unit for unit in ("s", "ms", "us") if newest < NEWEST_SECONDS * PER_SECOND[unit]), "ns")
-        if pa.types.is_integer(kind):
-            return column.cast(pa.int64()).cast(pa.timestamp(unit, "UTC")).cast(INSTANT, safe=False)
-        microseconds = pc.round(pc.multiply(column.cast(pa.float64()), 1e6 / PER_SECOND[unit]))
-        return microseconds.cast(pa.int64()).cast(INSTANT)
-    if getattr(kind, "tz", None) is not None:
-        return column.cast(INSTANT)
-    if pa.types.is_string(kind) or pa.types.is_large_string(kind):
-        try:
-            return column.cast(INSTANT)  # only takes texts with a zone, all of them
-        except pa.ArrowInvalid:
-            pass
-    return pc.assume_timezone(column.cast(pa.timestamp("us")), "UTC")

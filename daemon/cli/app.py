@@ -4,13 +4,13 @@ from typing import Annotated
 
 import typer
 
-from daemon.cli import acting, auditing, beginning, drawing, looking, moving, running
+from daemon.cli import acting, auditing, backtesting, beginning, drawing, looking, moving, running
 from daemon.cli.command import ConfigOption, DebugOption, Root, declare, version_option
 
 Root.groups = (
     ("Begin", ("demo", "init", "check", "schema")),
     ("Run", ("up", "run", "worker", "healthcheck")),
-    ("Look", ("status", "jobs", "show", "looks", "report", "evaluate", "audit")),
+    ("Look", ("status", "jobs", "show", "looks", "report", "evaluate", "backtest", "tune", "audit")),
     ("Act", ("trigger", "approve", "reject", "cancel", "rollback", "pause", "resume", "clear")),
     ("Keep", ("ledger",)),
 )
@@ -44,6 +44,7 @@ def _root(
 declare(app, (beginning.demo, beginning.init, beginning.check, beginning.schema))
 declare(app, (running.up, running.run, running.worker, running.healthcheck))
 declare(app, (looking.status, looking.jobs, looking.show, looking.looks, drawing.report, looking.evaluate))
+declare(app, (backtesting.backtest, backtesting.tune))
 declare(app, (acting.trigger, acting.approve, acting.reject, acting.cancel, acting.rollback))
 declare(app, (acting.pause, acting.resume, acting.clear))
 

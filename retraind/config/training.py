@@ -273,3 +273,8 @@ class Training(Section):
         pattern="^[A-Za-z0-9_.-]+$",
         description="The queue whose workers train this model, as `gpu`; by default the common one.",
     )
+
+    @property
+    def needs_champion(self) -> bool:
+        """Whether a gate compares the challenger with the champion."""
+        return any(gate.not_worse_than is not None or gate.better_than is not None for gate in self.gates)

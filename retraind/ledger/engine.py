@@ -13,8 +13,9 @@ BUSY_SECONDS = 30.0
 WRITE = "retraind_write"  # execution option of a connection that is going to write
 
 
-def open_engine(url: str) -> Engine:
-    """An engine for `url` (sqlite:///PATH or postgresql+psycopg://...).
+def open_engine(url: str, *, lasting: bool = True) -> Engine:
+    """An engine for `url` (sqlite:///PATH or postgresql+psycopg://...). SQLite waits for the disk only where what is
+    written is to be `lasting`.
 
     Raises ConfigurationError for a URL of another kind.
     """
@@ -23,7 +24,7 @@ def open_engine(url: str) -> Engine:
     except ArgumentError:
         raise ConfigurationError(f"ledger: {url!r} is not a database URL; write sqlite:///PATH") from None
     if parsed.drivername == "sqlite":
-        return _sqlite(parsed)
+        return _sqlite(parsed, "FULL" if lasting else "OFF")
     if parsed.drivername in {"postgresql", "postgresql+psycopg"}:
         return _postgres(parsed.set(drivername="postgresql+psycopg"))
     raise ConfigurationError(
@@ -31,14 +32,14 @@ def open_engine(url: str) -> Engine:
     ) from NoSuchModuleError(parsed.drivername)
 
 
-def _sqlite(url: Any) -> Engine:
+def _sqlite(url: Any, synchronous: str) -> Engine:
     Path(url.database or "").parent.mkdir(parents=True, exist_ok=True)
     engine = create_engine(url, connect_args={"timeout": BUSY_SECONDS, "check_same_thread": False})
 
     @event.listens_for(engine, "connect")
     def _prepare(connection: sqlite3.Connection, _record: object) -> None:
         connection.isolation_level = None  # transactions are begun below, not by the driver's guess
-        for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
+        for pragma in ("journal_mode=WAL", f"synchronous={synchronous}", "foreign_keys=ON"):
             connection.execute(f"PRAGMA {pragma}")
 
     @event.listens_for(engine, "begin")

@@ -95,13 +95,13 @@ class Ledger:
         self.newest: Sequence[Mapping[str, Any]] = ()
 
     @classmethod
-    def open(cls, url: str, clock: Clock | None = None) -> "Ledger":
-        """Opens, and creates or migrates where needed.
+    def open(cls, url: str, clock: Clock | None = None, *, lasting: bool = True) -> "Ledger":
+        """Opens, and creates or migrates where needed. Without `lasting` it may be lost with the machine.
 
         Raises ConfigurationError for a bad URL, LedgerAbsent for a database that does not answer, LedgerNewer for
         one whose schema is for newer versions only.
         """
-        engine = open_engine(url)
+        engine = open_engine(url, lasting=lasting)
         with _translated(url):
             ensure_schema(engine)
         return cls(engine, clock or SystemClock())

@@ -11,6 +11,7 @@ from typing import Any, get_args, get_origin, get_type_hints
 import pytest
 from typer.main import get_command
 
+from daemon.backtest import report as replayed
 from daemon.checks import finding
 from daemon.cli.app import app
 from daemon.reports import actions, jobs, proof, status, verdicts
@@ -39,7 +40,7 @@ def section(text: str, title: str) -> str:
 
 
 def reports() -> Iterator[tuple[str, type]]:
-    for module in (status, jobs, looks_told, verdicts, actions, proof, finding):
+    for module in (status, jobs, looks_told, verdicts, actions, proof, finding, replayed):
         for name, kind in vars(module).items():
             if dataclasses.is_dataclass(kind) and kind.__module__ == module.__name__:
                 yield name.removesuffix("Report"), kind

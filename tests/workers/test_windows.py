@@ -12,10 +12,11 @@ from retraind.config.predictions import Predictions
 from retraind.config.settings import Model
 from retraind.config.training import Checks, Training
 from retraind.errors import DataFailure
+from retraind.training_rows import instants_of, window_of
 from triggers.evidence import Window
 from workers.content import content_hash
 from workers.job_directory import WEIGHT
-from workers.sources import Rows, instants_of, read_window, tailored, window_of
+from workers.sources import Rows, read_window, tailored
 from workers.stages.evaluate import task_of
 from workers.stages.ingest import split, weighted
 from workers.stages.validate import breached, examine

@@ -37,7 +37,7 @@ def run(context: StageContext) -> StageResult:
     if challenger_figures is None:
         raise _speechless("the challenger cannot predict", answers["challenger"], directory)
     champion_figures = _figures(context, directory, answers, "champion", task) if champion else None
-    if champion is not None and champion_figures is None and _compares(context):
+    if champion is not None and champion_figures is None and context.model.training.needs_champion:
         what = f"the champion, version {champion.version}, cannot predict the holdout to be compared with"
         raise _speechless(what, answers["champion"], directory)
     gates = ask(context.model.training.gates, challenger_figures, champion_figures)
@@ -68,11 +68,6 @@ def _speechless(what: str, answer: Mapping[str, Any], directory: JobDirectory) -
 def _champion(context: StageContext) -> Version | None:
     with context.session.ledger.read() as connection:
         return models.champions(connection, context.job.model).current
-
-
-def _compares(context: StageContext) -> bool:
-    gates = context.model.training.gates
-    return any(gate.not_worse_than is not None or gate.better_than is not None for gate in gates)
 
 
 def _task(context: StageContext, directory: JobDirectory) -> str:
@@ -125,23 +120,23 @@ def _output(directory: JobDirectory, name: str) -> Path:
 def _figures(
     context: StageContext, directory: JobDirectory, answers: dict[str, dict[str, Any]], name: str, task: str
 ) -> Figures | None:
-    """Every metric of the task that can be computed; None where the model did not predict."""
+    """None where the model did not predict."""
     answer = answers[name]
     if not answer["ok"]:
         return None
-    output = pq.read_table(_output(directory, name))
-    actual = _column(pq.read_table(directory.holdout, columns=[context.model.training.data.target]), 0)
-    prediction = _column(output, 0)
-    score = _column(output, 1) if output.num_columns > 1 else None
+    actual = pq.read_table(directory.holdout, columns=[context.model.training.data.target]).column(0)
+    return figures_of(actual, pq.read_table(_output(directory, name)), answer["positive"], task)
+
+
+def figures_of(actual: pa.ChunkedArray, output: pa.Table, positive: object, task: str) -> Figures:
+    """Every metric of the task that can be computed, of predictions as the program `predict` writes them."""
+    truth, prediction = actual.to_numpy(), output.column(0).to_numpy()
+    score = output.column(1).to_numpy() if output.num_columns > 1 else None
     figures: dict[str, float | None] = {}
     for metric in METRICS.values():
         if metric.task == task and (metric.needs != "scores" or score is not None):
             try:
-                figures[metric.name] = metric_value(metric.name, actual, prediction, score, answer["positive"])
+                figures[metric.name] = metric_value(metric.name, truth, prediction, score, positive)
             except ValueError:  # more than two classes have no ROC AUC, log loss or Brier score here
                 figures[metric.name] = None
     return figures
-
-
-def _column(table: Any, index: int) -> Any:
-    return table.column(index).to_numpy()

@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import math
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -18,6 +17,7 @@ from retraind.errors import DataFailure, TransientFailure
 from retraind.ledger import incidents, jobs
 from retraind.nearest import did_you_mean
 from retraind.states import JobState
+from retraind.training_rows import holdout_begins
 from workers.content import content_hash, file_hash
 from workers.context import StageContext, StageResult
 from workers.durable import making_once, remove, write_json
@@ -155,10 +155,7 @@ def split(table: pa.Table, time: str | None, training: Training) -> tuple[pa.Tab
     holdout = training.holdout
     if holdout.file is not None:
         return table, _fixed(holdout.file, table.column_names, training.data.target)
-    cut = math.floor(table.num_rows * (1 - holdout.share))
-    if time is not None and 0 < cut < table.num_rows:
-        instants = table[time].cast(pa.int64()).to_numpy()
-        cut = int(np.searchsorted(instants, instants[cut], side="left"))
+    cut = holdout_begins(table, time, holdout.share)
     if cut in {0, table.num_rows}:
         raise DataFailure(
             f"{table.num_rows} rows cannot be split so that a share of {holdout.share:g} of them, all newer than the "

@@ -1,5 +1,7 @@
 """`train`: makes the challenger, in a child process group with a budget, from the rows that ingest kept for it."""
 
+from retraind.config.settings import Settings
+from retraind.config.training import Training
 from retraind.redaction import redact_data
 from retraind.states import Stage
 from triggers.metrics import METRICS
@@ -21,7 +23,7 @@ def run(context: StageContext) -> StageResult:
         around=surroundings(context),
         target=training.data.target,
         features=tuple(context.done[Stage.INGEST]["features"]),
-        task=wanted_task(context),
+        task=wanted_task(training),
     )
     made = train(training.trainer, task)
     result = {
@@ -38,26 +40,28 @@ def run(context: StageContext) -> StageResult:
 def surroundings(context: StageContext) -> Surroundings:
     """Where the children of this attempt run, and within what bounds."""
     settings = context.session.settings
-    budget = context.model.training.budget
-    limits = Limits(
-        seconds=budget.time.total_seconds(),
-        resident_bytes=budget.memory,
-        grace_seconds=min(10.0, settings.workers.grace.total_seconds()),
-    )
     return Surroundings(
         model=context.job.model,
         job=context.job.id,
         directory=context.files,
         project=settings.source_path.parent,
-        limits=limits,
+        limits=limits(settings, context.model.training),
         should_stop=context.should_stop,
         secrets=settings.secrets,
     )
 
 
-def wanted_task(context: StageContext) -> str | None:
+def limits(settings: Settings, training: Training) -> Limits:
+    """What one training, and one evaluation, may take."""
+    return Limits(
+        seconds=training.budget.time.total_seconds(),
+        resident_bytes=training.budget.memory,
+        grace_seconds=min(10.0, settings.workers.grace.total_seconds()),
+    )
+
+
+def wanted_task(training: Training) -> str | None:
     """Classification or regression, as configured or as the gates' metrics say; None: the model itself must tell."""
-    training = context.model.training
     if training.task is not None:
         return training.task
     tasks = {METRICS[gate.metric].task for gate in training.gates}
