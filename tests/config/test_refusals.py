@@ -150,7 +150,7 @@ MODEL = [
     ("triggers: {stale: {type: interval}}", "triggers.stale.every", "this key is missing; add it "
      "(The longest time between the end of one training and the start of the next)"),
     ("triggers: {stale: {type: interval, evry: 7d, every: 1d}}", "triggers.stale.evry",
-     "unknown key (did you mean 'every'?); the keys known here are type, action, look_every, every"),
+     "unknown key (did you mean 'every'?); the keys known here are type, action, look_every, confirmations, every"),
     ("triggers: {stale: {type: interval, every: 7 days}}", "triggers.stale.every",
      "'7 days' is not a duration; write a number with a unit, as 30s, 15m, 6h, 7d or 4w"),
     ("triggers: {stale: {type: interval, every: 7d, action: retrian}}", "triggers.stale.action",
@@ -184,6 +184,10 @@ MODEL = [
     ("policy: {aproval: manual}", "policy.aproval", "unknown key (did you mean 'approval'?); the keys known here are "
      "cooldown, confirmations, rearm, when_busy, quiet_hours, daily_cap, on_incident, breaker, approval, "
      "approval_expires, retries"),
+    ("triggers: {stale: {type: interval, every: 7d, confirmations: twice}}", "triggers.stale.confirmations",
+     "'twice' is not a number of confirmations; write K of N, as 2 of 3"),
+    ("triggers: {new: {type: file, path: 'data/*.csv', confirmations: 2 of 3}}", "triggers.new",
+     "confirmations have no use in a file trigger: a set of files comes once; leave them out"),
     ("policy: {confirmations: 3 of 2}", "policy.confirmations",
      "'3 of 2' is not a number of confirmations; write K of N, as 2 of 3"),
     ("policy: {quiet_hours: {from: 22, to: 6:00}}", "policy.quiet_hours.from",
