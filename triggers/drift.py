@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from triggers.profile import ReferenceProfile
 
 PREDICTION = "prediction"
+_MOST_TOLD = 1000  # columns with their figures: a look is kept with its numbers, and so is the event of a firing
 
 _NO_TRAINING = (
     "No version has been deployed yet, so there is no training data to compare with; "
@@ -315,13 +316,15 @@ class DriftTrigger(Trigger):
         ordered = sorted(found.values(), key=lambda each: -each.comparison.strength)
         drifted = [each for each in ordered if each.drifted]
         whole = {each.name: each for part in reversed(compared) for each in part.comparisons}
+        by_size = [each.comparison.name for each in (*drifted, *(each for each in ordered if not each.drifted))]
         numbers = {
             **numbers,
             "windows": [each.told() for each in compared],
             "columns": {
-                name: {**whole[name].figures(), **judged.figures(), "drifted": judged.drifted}
-                for name, judged in found.items()
+                name: {**whole[name].figures(), **found[name].figures(), "drifted": found[name].drifted}
+                for name in by_size[:_MOST_TOLD]
             },
+            "columns_left_out": len(by_size[_MOST_TOLD:]),
             "drifted": [each.comparison.name for each in drifted],
         }
         tested = f"on {self._rows_told(pairs[0])}, at level {figure(self.level)} ({self.false_alarms})"

@@ -4,6 +4,7 @@ Called by the triggers that judge realised performance.
 """
 
 from dataclasses import dataclass
+from math import isfinite
 from typing import TYPE_CHECKING, Any
 
 from triggers.metrics import METRICS, Tally
@@ -37,6 +38,12 @@ class How:
 
         Raises ValueError for rows that make no sense, saying what is wrong about them.
         """
+        estimate = self._estimate(found, weights)
+        if estimate is not None and not isfinite(estimate.value):
+            raise ValueError("a prediction or an actual is infinite, or too large to be summed up")
+        return estimate
+
+    def _estimate(self, found: "Tally | pa.Table", weights: Any) -> "Estimate | None":
         from triggers.confidence import estimate_from_rows, estimate_from_tally
 
         if isinstance(found, Tally):
