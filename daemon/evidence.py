@@ -114,5 +114,7 @@ class EvidenceReader:
             records = {name: looks.record(connection, self.name, name) for name in request.names}
         for name, record in records.items():
             outcome = Outcome(record.outcome) if record.outcome else None
+            if outcome is Outcome.FIRED and record.fired_at != record.last_look_at:
+                outcome = Outcome.QUIET  # it awaits its confirmations
             answers[name] = Member(outcome, record.fired_at)
         return answers

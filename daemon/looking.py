@@ -12,7 +12,7 @@ from typing import Any
 import structlog
 
 from daemon.evidence import EvidenceReader
-from daemon.policy import Course, Decision, Memory, Standing, decide
+from daemon.policy import Course, Decision, Memory, Standing, counts, decide
 from retraind.config.policy import Policy
 from retraind.config.settings import Model
 from retraind.errors import Conflict, LedgerError, RetraindError
@@ -43,6 +43,11 @@ class Look:
     verdict: Verdict
     facts: ModelFacts | None = None
     due: datetime | None = None
+
+    @property
+    def own_policy(self) -> Policy:
+        """The model's policy, with what the trigger asks for itself."""
+        return self.policy.of_trigger(self.trigger.confirmations)
 
 
 def examine(reader: EvidenceReader, trigger_name: str, now: datetime) -> Look:
@@ -115,12 +120,12 @@ def commit(
         guard(transaction)
         connection, now = transaction.connection, transaction.now
         record = looks.record(connection, look.model, look.trigger_name)
-        recent = _recent(look, record)
-        decision = _decide(look, settings, record, connection, now, audit_unwritable=audit_unwritable)
+        facts = look.facts or _facts(connection, look.model, settings, now)
+        memory = remembered(record, look.verdict, facts)
+        decision = _decide(look, settings, memory, connection, now, audit_unwritable=audit_unwritable)
         _follow_incidents(transaction, look, record)
         job = _carry_out(transaction, look, decision, record)
-        values = _remembered(look, record, recent, decision, now)
-        facts = look.facts or _facts(connection, look.model, settings, now)
+        values = _to_remember(look, record, memory, decision, now)
         values["next_look_at"] = look.due = _next_look(look, facts, values, now)
         looks.save(transaction, look.model, look.trigger_name, values)
         looks.keep(transaction, look.model, look.trigger_name, look.verdict, decision.because, job)
@@ -131,14 +136,23 @@ def commit(
 def would_start(ledger: Ledger, look: Look, settings: Model, *, audit_unwritable: bool) -> bool:
     """Whether the verdict, committed as things stand, would request a job. Nothing is written."""
     with ledger.read() as connection:
-        record = looks.record(connection, look.model, look.trigger_name)
         now = ledger.clock.now()
-        decision = _decide(look, settings, record, connection, now, audit_unwritable=audit_unwritable)
+        facts = look.facts or _facts(connection, look.model, settings, now)
+        memory = remembered(looks.record(connection, look.model, look.trigger_name), look.verdict, facts)
+        decision = _decide(look, settings, memory, connection, now, audit_unwritable=audit_unwritable)
     return decision.course is Course.REQUEST
 
 
-def _recent(look: Look, record: TriggerRecord) -> list[str]:
-    return [*(record.recent or []), str(look.verdict.outcome)][-RECENT_LOOKS:]
+def remembered(record: TriggerRecord, verdict: Verdict, facts: ModelFacts) -> Memory:
+    """The trigger's earlier looks, with `verdict` as the latest.
+
+    What was answered before a training ended, or before another version was deployed, was said of
+    another model and confirms nothing about this one.
+    """
+    changed = max((each for each in (facts.trained_at, facts.deployed_at) if each is not None), default=None)
+    stale = changed is not None and record.last_look_at is not None and record.last_look_at <= changed
+    earlier = [] if stale else record.recent or []
+    return Memory([*earlier, str(verdict.outcome)][-RECENT_LOOKS:], record.armed)
 
 
 def _follow_incidents(transaction: Transaction, look: Look, record: TriggerRecord) -> None:
@@ -156,7 +170,7 @@ def _follow_incidents(transaction: Transaction, look: Look, record: TriggerRecor
 def _decide(
     look: Look,
     settings: Model,
-    record: TriggerRecord,
+    memory: Memory,
     connection: Connection,
     now: datetime,
     *,
@@ -168,8 +182,7 @@ def _decide(
     stands = Standing()  # what did not fire is held against nothing
     if look.verdict.fired:
         stands = standing(connection, look.model, settings, now, audit_unwritable=audit_unwritable)
-    memory = Memory(_recent(look, record), record.armed)
-    return decide(look.trigger_name, look.trigger.action, look.verdict, memory, look.policy, stands, now)
+    return decide(look.trigger_name, look.trigger.action, look.verdict, memory, look.own_policy, stands, now)
 
 
 def _carry_out(transaction: Transaction, look: Look, decision: Decision, record: TriggerRecord) -> str | None:
@@ -218,8 +231,8 @@ def _write_fire(transaction: Transaction, look: Look, decision: Decision, told: 
     return job
 
 
-def _remembered(
-    look: Look, record: TriggerRecord, recent: list[str], decision: Decision, now: datetime
+def _to_remember(
+    look: Look, record: TriggerRecord, memory: Memory, decision: Decision, now: datetime
 ) -> dict[str, Any]:
     """The trigger's record after this look."""
     verdict = look.verdict
@@ -232,8 +245,8 @@ def _remembered(
         "outcome": str(verdict.outcome),
         "sentence": verdict.sentence,
         "decision": decision.because,
-        "fired_at": now if verdict.fired else record.fired_at,
-        "recent": recent,
+        "fired_at": now if counts(verdict, memory.recent, look.own_policy) else record.fired_at,
+        "recent": list(memory.recent),
         "armed": armed,
         "quiet_looks": quiet,
         "errors": record.errors + 1 if verdict.outcome is Outcome.ERROR else 0,

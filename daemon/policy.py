@@ -7,10 +7,11 @@ from enum import StrEnum
 from zoneinfo import ZoneInfo
 
 from retraind.clock import rfc3339
-from retraind.config.policy import Confirmations, OnIncident, Policy, QuietHours, WhenBusy
+from retraind.config.policy import OnIncident, Policy, QuietHours, WhenBusy
 from triggers.base import Action
+from triggers.confirmations import Confirmations
 from triggers.quantities import format_duration
-from triggers.verdict import Outcome, Verdict
+from triggers.verdict import Verdict
 
 
 class Course(StrEnum):
@@ -65,9 +66,8 @@ def decide(
         return Decision(Course.NOTHING, f"answered {verdict.outcome}")
     if action is Action.NONE:
         return Decision(Course.NOTHING, "it only serves as a member of other triggers")
-    # A firing with a key (a scheduled instant, a set of files) is a fact; only samples are confirmed.
-    if verdict.key is None and (lacking := _unconfirmed(memory.recent, policy.confirmations)):
-        return Decision(Course.HOLD, lacking)
+    if not counts(verdict, memory.recent, policy):
+        return Decision(Course.HOLD, _lacking(memory.recent, policy.confirmations))
     if action is not Action.RETRAIN:
         if verdict.key is None and not memory.armed:
             return Decision(Course.NOTHING, "it has said so and has not been quiet since")
@@ -126,11 +126,17 @@ def _unsafe(policy: Policy, standing: Standing) -> str | None:
     return None
 
 
-def _unconfirmed(recent: Sequence[str], wanted: Confirmations) -> str | None:
-    fired = sum(outcome == Outcome.FIRED for outcome in recent[-wanted.looks :])
-    if fired >= wanted.needed:
-        return None
-    return f"it fired in {fired} of its last {wanted.looks} looks; {wanted.needed} are needed"
+def counts(verdict: Verdict, recent: Sequence[str], policy: Policy) -> bool:
+    """Whether `verdict` is a firing that was confirmed often enough by the `recent` outcomes, its own included.
+
+    A firing with a key (a scheduled instant, a set of files) is a fact; only samples are confirmed.
+    """
+    wanted = policy.confirmations
+    return verdict.fired and (verdict.key is not None or wanted.fired(recent) >= wanted.needed)
+
+
+def _lacking(recent: Sequence[str], wanted: Confirmations) -> str:
+    return f"it fired in {wanted.fired(recent)} of its last {wanted.looks} looks; {wanted.needed} are needed"
 
 
 def _quiet(hours: QuietHours, now: datetime) -> bool:

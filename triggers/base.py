@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from triggers.confirmations import Confirmations
 from triggers.evidence import Evidence, ModelFacts, Request
 from triggers.quantities import Duration
 from triggers.verdict import Verdict
@@ -38,6 +39,9 @@ class Trigger(BaseModel, ABC):
     action: Action = Field(default=Action.RETRAIN, description="What a firing leads to.")
     look_every: Duration | None = Field(
         default=None, description="Time between looks; by default what suits the trigger."
+    )
+    confirmations: Confirmations | None = Field(
+        default=None, description="K of N: of its last N looks K must have fired; by default as the policy says."
     )
 
     def requests(self, facts: ModelFacts, state: Mapping[str, Any], now: datetime) -> Mapping[str, Request]:

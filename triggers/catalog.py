@@ -22,6 +22,7 @@ BUILT_IN: Mapping[str, str] = {
     "volume": "triggers.volume:VolumeTrigger",
     "performance": "triggers.performance:PerformanceTrigger",
     "estimated_performance": "triggers.estimated_performance:EstimatedPerformanceTrigger",
+    "worth": "triggers.worth:WorthTrigger",
     "drift": "triggers.drift:DriftTrigger",
     "file": "triggers.file:FileTrigger",
     "all": "triggers.combination:AllTrigger",

@@ -85,6 +85,8 @@ class CronTrigger(Trigger):
     def _looks_when_due(self) -> "CronTrigger":
         if self.look_every is not None:
             raise ValueError("look_every has no use in a cron trigger, which looks when it is due; leave it out")
+        if self.confirmations is not None:
+            raise ValueError("confirmations have no use in a cron trigger: an instant comes once; leave them out")
         return self
 
     def instants(self, after: datetime) -> Iterator[datetime]:

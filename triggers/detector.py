@@ -28,6 +28,7 @@ that; otherwise a day that differs from the others by more than the margin is a 
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from math import log, sqrt
 
 import numpy as np
@@ -48,14 +49,36 @@ _NOTHING = -700.0  # the logarithm of as good as no evidence, which JSON can hol
 
 @dataclass(frozen=True)
 class Bet:
-    """A stake on one figure in one direction."""
+    """A stake on one figure of a row, or on what it lacks to 1."""
 
     told: str
-    gains: Floats  # by slot: the logarithm of what a row multiplies the evidence by
+    figure: int  # which of the column's
+    downwards: bool
+    stake: float
+    most: float  # that the figure may be on average without drift
+
+
+class _Stakes:
+    """A column's bets side by side, each a row."""
+
+    def __init__(self, bets: Sequence[Bet]) -> None:
+        self._figures = np.array([bet.figure for bet in bets], dtype=np.int64)
+        self._downwards = np.array([bet.downwards for bet in bets], dtype=bool)[:, None]
+        self._most = np.array([bet.most for bet in bets], dtype=np.float64)[:, None]
+        self._share = np.array([bet.stake for bet in bets], dtype=np.float64)[:, None] / self._most
+
+    def gains(self, values: Floats) -> Floats:
+        """The logarithm of what a row multiplies each bet's evidence by, shape (bets, slots), from the column's
+        figures in each slot, shape (figures, slots); NaN: rows of that slot have none."""
+        figures = values[self._figures]
+        gains = np.log1p(self._share * (np.where(self._downwards, 1 - figures, figures) - self._most))
+        found: Floats = np.nan_to_num(gains, nan=0.0)
+        return found
 
 
 class Detector:
-    """The bets on every column of a reference."""
+    """The bets on every column of a reference. What they bet on is told from the reference when it is needed: kept for
+    all slots of ten thousand columns it would take gigabytes."""
 
     def __init__(
         self,
@@ -67,12 +90,14 @@ class Detector:
         """`weights` of the columns, 0 or more, in the average of their evidence; None: all alike. `strays`: how far a
         bucket strays by nature, by column and test, in the unit of the test's distance."""
         self._weights = weights or dict.fromkeys(reference.layouts, 1.0)
-        figures = {name: list(_figures(reference, name, strays or {})) for name in reference.layouts}
-        number = sum(map(len, figures.values()))
+        self._reference = reference
+        figures = partial(_figures, reference, strays=strays or {})
+        number = sum(1 for name in reference.layouts for _ in figures(name))
         self.bets: dict[str, list[Bet]] = {
-            name: [bet for figure in of_column for bet in figure.bets(number, sizes)]
-            for name, of_column in figures.items()
+            name: [bet for place, figure in enumerate(figures(name)) for bet in figure.bets(place, number, sizes)]
+            for name in reference.layouts
         }
+        self._stakes = {name: _Stakes(bets) for name, bets in self.bets.items()}
 
     def fits(self, evidence: Mapping[str, Sequence[float]]) -> bool:
         """Whether that is evidence of these bets."""
@@ -86,9 +111,11 @@ class Detector:
         """The evidence after one more bucket's rows."""
         found = {}
         missing = bucket.missing
-        for name, bets in self.bets.items():
-            counts = np.append(bucket.cells[name], missing[name]).astype(np.float64)
-            gains = np.array([bet.gains @ counts for bet in bets])
+        for name, stakes in self._stakes.items():
+            counts = np.append(bucket.cells[name], missing[name])
+            filled = np.flatnonzero(counts)
+            values = np.stack([figure.values[filled] for figure in _figures(self._reference, name, {})])
+            gains = stakes.gains(values) @ counts[filled].astype(np.float64)
             found[name] = _grown(gains, evidence[name])
         return found
 
@@ -133,17 +160,14 @@ class _Figure:
     choices: float = 0.0  # the logarithm of how many figures it was chosen from by what the reference holds
     strays: float = 0.0  # by how much a bucket's mean differs by nature, at most
 
-    def bets(self, figures: int, sizes: Sizes) -> Iterator[Bet]:
-        """Upwards and downwards, where there is room."""
+    def bets(self, place: int, figures: int, sizes: Sizes) -> Iterator[Bet]:
+        """Upwards and downwards, where there is room; it is the column's figure at `place`, of so many in all."""
         margin = max(self._effect(sizes), self._uncertainty(figures) + self.strays)
-        for told, values, mean in (
-            (self.told[0], self.values, self.mean),
-            (self.told[1], 1 - self.values, 1 - self.mean),
-        ):
+        for downwards, mean in ((False, self.mean), (True, 1 - self.mean)):
             most = mean + margin
             if most < 1:
                 for stake in _STAKES:
-                    yield Bet(told, np.nan_to_num(np.log1p(stake / most * (values - most)), nan=0.0))
+                    yield Bet(self.told[downwards], place, downwards, stake, most)
 
     def _effect(self, sizes: Sizes) -> float:
         if self.kind == "location":

@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from triggers.profile import ReferenceProfile
 
 PREDICTION = "prediction"
+_MOST_TOLD = 1000  # columns with their figures: a look is kept with its numbers, and so is the event of a firing
 
 _NO_TRAINING = (
     "No version has been deployed yet, so there is no training data to compare with; "
@@ -351,9 +352,11 @@ class DriftTrigger(Trigger):
         picture = picture_of_windows(compared, found, sizes)
         ordered, drifted = furthest(found), [each for each in furthest(found) if each.drifted]
         passed_over = [each for each in furthest(others) if each.drifted]
+        told_of = [*drifted, *(each for each in ordered if not each.drifted), *furthest(others)]
         numbers |= {
             "windows": [each.told() for each in compared],
-            "columns": figures(compared, {**found, **others}),
+            "columns": figures(compared, {each.comparison.name: each for each in told_of[:_MOST_TOLD]}),
+            "columns_left_out": len(told_of[_MOST_TOLD:]),
             "drifted": [each.comparison.name for each in drifted],
             "weights": {**weights.figures(), "drifted": [each.comparison.name for each in passed_over]},
         }

@@ -169,7 +169,10 @@ class MembersRequest:
 
 @dataclass(frozen=True)
 class Member:
-    """Another trigger's latest answer. None in either field: never looked at, never fired."""
+    """Another trigger's latest answer. None in either field: never looked at, never fired.
+
+    Only confirmed firings count, where confirmations are asked for.
+    """
 
     outcome: Outcome | None
     fired_at: datetime | None

@@ -57,6 +57,8 @@ class FileTrigger(Trigger):
 
     @model_validator(mode="after")
     def _waits_for_settling(self) -> "FileTrigger":
+        if self.confirmations is not None:
+            raise ValueError("confirmations have no use in a file trigger: a set of files comes once; leave them out")
         if self.wait_at_most < self.settle:
             raise ValueError(
                 f"wait_at_most ({span(self.wait_at_most)}) is below settle ({span(self.settle)}); raise it"

@@ -73,7 +73,9 @@ class NumberLayout:
     def count(self, column: pa.ChunkedArray, groups: Groups) -> list[CellCounts]:
         """Each group's rows in each slot. Raises ValueError for a column of another type."""
         kind = kind_of(column)
-        if kind == "category" and not pa.types.is_boolean(column.type):
+        if column.null_count == len(column):
+            column = pa.chunked_array([pa.nulls(len(column), pa.float64())])
+        elif kind == "category" and not pa.types.is_boolean(column.type):
             raise ValueError(f"holds numbers in the reference and {column.type} in the current data")
         values = groups.ordered(numbers(column))
         parts = [values[first:last] for first, last in groups.spans()]

@@ -73,7 +73,8 @@ def natures(blocks: Blocks, lengths: Sequence[timedelta]) -> Mapping[tuple[str, 
     chosen = chosen or next((each for each in lengths if blocks.number(each) >= _FEWEST), None)
     if chosen is None:
         return {}
-    moves = blocks.moves(chosen)
+    # A constant column moves by nothing, and by nothing less than sampling would: its nature is not known.
+    moves = {key: move for key, move in blocks.moves(chosen).items() if move.noise > 0}
     alike = _alike([move for move in moves.values() if move.test == "rank_sum"])
     found: dict[tuple[str, TestName], Nature] = {}
     for test in dict.fromkeys(move.test for move in moves.values()):

@@ -25,6 +25,7 @@ from triggers.evidence import (
     TallyRequest,
     Window,
 )
+from triggers.measuring import SUMMED, How, judged_by
 from triggers.metrics import Tally, is_macro, positive_label
 from triggers.quantities import Duration
 from triggers.verdict import Outcome, Verdict
@@ -34,9 +35,6 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from triggers.confidence import Estimate
-
-# The database can sum these up; the others need each row (r2: its interval, not its value).
-_SUMMED = frozenset({"accuracy", "precision", "recall", "f1", "mae", "rmse", "mape"})
 
 
 class PerformanceTrigger(BarTrigger):
@@ -74,7 +72,7 @@ class PerformanceTrigger(BarTrigger):
             before = window.start - self.window
             asked["before"] = CountRequest(Window(before, window.start))
             asked["long_before"] = CountRequest(Window(before - self.window, before))
-        if self.metric not in _SUMMED:
+        if self.metric not in SUMMED:
             columns = (self._column, "actual") if self.last is not None else ("timestamp", self._column, "actual")
             labelled = self.last is not None
             asked["labels"] = RowsRequest(window, columns, labelled=labelled, last=self.last, version=facts.version)
@@ -88,8 +86,7 @@ class PerformanceTrigger(BarTrigger):
 
     @property
     def _column(self) -> str:
-        """What rows are judged by, where sums do not do."""
-        return "score" if self._known.needs == "scores" else "prediction"
+        return judged_by(self.metric)
 
     def _span(self, facts: ModelFacts, now: datetime) -> Window:
         """The time judged: old enough to have labels, and no older than the deployed version's deployment."""
@@ -115,8 +112,9 @@ class PerformanceTrigger(BarTrigger):
         if lack is not None:
             return Verdict(Outcome.INSUFFICIENT, f"There are only {where}; {lack}.", numbers)
         try:
-            plain = self._estimate(found.labels, None)
-            weighted = plain if found.weights is None else self._estimate(found.labels, found.weights)
+            how = How(self.metric, self.two_sided, self.positive, self.min_labels)
+            plain = how.measure(found.labels, None)
+            weighted = plain if found.weights is None else how.measure(found.labels, found.weights)
         except ValueError as error:
             return Verdict(Outcome.ERROR, f"{self.metric} cannot be computed on {where}: {error}.", numbers)
         if plain is None or weighted is None:
@@ -194,32 +192,6 @@ class PerformanceTrigger(BarTrigger):
                 "needed"
             )
         return None
-
-    def _estimate(self, found: "Tally | pa.Table", weights: Any) -> "Estimate | None":
-        from triggers.confidence import estimate_from_rows, estimate_from_tally
-
-        if isinstance(found, Tally):
-            self._refuse_strangers(found)
-            return estimate_from_tally(self.metric, found, self.two_sided, self.positive, weights)
-        from triggers.columns import labels_and_numbers
-
-        classes = self._known.needs == "scores"
-        actual, other = labels_and_numbers(found, self._column, classes=classes)
-        if actual.size < self.min_labels:
-            return None
-        if classes and self.metric != "roc_auc" and not ((other >= 0) & (other <= 1)).all():
-            raise ValueError(f"the scores reach from {other.min():g} to {other.max():g}, and a probability is 0 to 1")
-        return estimate_from_rows(self.metric, actual, other, self.two_sided, self.positive, weights)
-
-    def _refuse_strangers(self, tally: Tally) -> None:
-        """Raises ValueError where predictions and actuals are not of one kind: a probability is no class."""
-        predicted = {prediction for prediction, _ in tally.classes}
-        actual = {truth for _, truth in tally.classes}
-        if len(predicted | actual) > 2 and not predicted & actual:
-            told = f"predicted are {listing(sorted(predicted))}, and actual are {listing(sorted(actual))}"
-            raise ValueError(
-                f"no prediction is ever one of the actual classes: {told}; map both to columns of the same classes"
-            )
 
     def _why(self, found: "Tally | pa.Table") -> str:
         """Why the metric is undefined on enough rows."""

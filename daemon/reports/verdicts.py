@@ -9,11 +9,11 @@ from datetime import datetime
 from typing import Any
 
 from daemon.evidence import EvidenceReader
-from daemon.looking import evaluate, standing
-from daemon.policy import Memory, decide
+from daemon.looking import evaluate, remembered, standing
+from daemon.policy import decide
 from retraind.config.settings import Settings
 from retraind.errors import ConfigurationError
-from retraind.ledger import Ledger, looks
+from retraind.ledger import Ledger, looks, models
 from retraind.nearest import did_you_mean
 
 
@@ -54,12 +54,13 @@ def _verdict(settings: Settings, reader: EvidenceReader, name: str, now: datetim
     with reader.ledger.read() as connection:
         record = looks.record(connection, reader.name, name)
         stands = standing(connection, reader.name, model, now, audit_unwritable=False)
+        facts = models.facts(connection, reader.name, model.predictions.columns.feature_names, now)
         counted = verdict.key is not None and looks.known_key(connection, reader.name, name, verdict.key)
-    memory = Memory([*(record.recent or []), str(verdict.outcome)], record.armed)
     if counted:
         course, because = "nothing", "this firing was counted before"
     else:
-        decision = decide(name, trigger.action, verdict, memory, model.policy, stands, now)
+        policy = model.policy.of_trigger(trigger.confirmations)
+        decision = decide(name, trigger.action, verdict, remembered(record, verdict, facts), policy, stands, now)
         course, because = str(decision.course), decision.because
     return VerdictReport(
         reader.name, name, trigger.type, str(verdict.outcome), verdict.sentence, dict(verdict.numbers), course, because

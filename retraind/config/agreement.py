@@ -97,8 +97,8 @@ def _without_actuals(place: Place, trigger: Trigger, predictions: Predictions) -
     if predictions.columns.actual is not None:
         return
     mend = "name their column in predictions.columns.actual, or take the trigger out"
-    if trigger.type == "performance":
-        yield place, f"a performance trigger compares with actuals, and predictions.columns.actual is null; {mend}"
+    if trigger.type in {"performance", "worth"}:
+        yield place, f"a {trigger.type} trigger compares with actuals, and predictions.columns.actual is null; {mend}"
     elif trigger.type == "estimated_performance":
         yield (
             place,

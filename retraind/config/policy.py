@@ -1,16 +1,15 @@
 """`policy:`: how verdicts become jobs, and jobs deployments."""
 
 import re
-from dataclasses import dataclass
 from datetime import time
 from enum import StrEnum
-from typing import Annotated, Any
+from typing import Annotated
 from zoneinfo import ZoneInfo
 
 from pydantic import BeforeValidator, Field, PlainSerializer, WithJsonSchema, field_validator, model_validator
-from pydantic_core import core_schema
 
 from retraind.config.section import Section
+from triggers.confirmations import Confirmations
 from triggers.quantities import Duration, format_duration
 
 
@@ -96,37 +95,6 @@ class Breaker(Section):
         return self
 
 
-@dataclass(frozen=True)
-class Confirmations:
-    """`k of n`: a trigger must fire in `needed` of its last `looks` looks."""
-
-    needed: int = 1
-    looks: int = 1
-
-    @classmethod
-    def parse(cls, value: object) -> "Confirmations":
-        """Raises ValueError unless `value` reads `K of N` with 1 <= K <= N."""
-        if isinstance(value, cls):
-            return value
-        match = re.fullmatch(r"(\d+) of (\d+)", value.strip()) if isinstance(value, str) else None
-        if match is None or not 1 <= int(match[1]) <= int(match[2]) <= 100:
-            raise ValueError(f"{value!r} is not a number of confirmations; write K of N, as 2 of 3")
-        return cls(int(match[1]), int(match[2]))
-
-    def __str__(self) -> str:
-        return f"{self.needed} of {self.looks}"
-
-    @classmethod
-    def __get_pydantic_core_schema__(cls, source: Any, handler: Any) -> core_schema.CoreSchema:
-        return core_schema.no_info_plain_validator_function(
-            cls.parse, serialization=core_schema.plain_serializer_function_ser_schema(str)
-        )
-
-    @classmethod
-    def __get_pydantic_json_schema__(cls, schema: Any, handler: Any) -> dict[str, Any]:
-        return {"type": "string", "pattern": r"^\d+ of \d+$", "examples": ["2 of 3"]}
-
-
 class Retries(Section):
     """How a transient failure of a stage is retried: the delay doubles, with jitter."""
 
@@ -143,7 +111,8 @@ class Policy(Section):
         default=None, description="The shortest time between a job's end and the next job; by default none."
     )
     confirmations: Confirmations = Field(
-        default=Confirmations(), description="`K of N`: of a trigger's last N looks, K must fire."
+        default=Confirmations(),
+        description="`K of N`: of a trigger's last N looks, K must fire; a trigger's own `confirmations` go before it.",
     )
     rearm: int = Field(
         default=1, ge=1, description="Quiet looks in a row before a propose or notify trigger speaks again."
@@ -171,3 +140,7 @@ class Policy(Section):
         default="24h", validate_default=True, description="How long a challenger waits for approval."
     )
     retries: Retries = Field(default=Retries(), description="How transient failures of a stage are retried.")
+
+    def of_trigger(self, confirmations: Confirmations | None) -> "Policy":
+        """The policy for a trigger with `confirmations` of its own; None: it has none."""
+        return self if confirmations is None else self.model_copy(update={"confirmations": confirmations})

@@ -215,7 +215,8 @@ lease: {length: 5s}
         "FILE:5: models.delays.triggers.weekly.schedule: '0 99 * * 0' is not a cron schedule (look at its hour); "
         "write it as 0 2 * * 0",
         "FILE:6: models.delays.triggers.stale.type: 'intervall' is not a type of trigger; did you mean 'interval'? "
-        "Otherwise choose one of cron, interval, volume, performance, estimated_performance, drift, file, all, any",
+        "Otherwise choose one of cron, interval, volume, performance, estimated_performance, worth, drift, file, "
+        "all, any",
         "FILE:8: models.delays.training.trainer.sklearn: 'LogisticRegression' is not an import path; "
         "write module and class, as sklearn.ensemble.HistGradientBoostingClassifier",
         "FILE:9: models.delays.training.trainer: the key 'trainer' is written twice, on lines 8 and 9; "

@@ -141,16 +141,17 @@ MODEL = [
     ("triggers: {weekly: cron}", "triggers.weekly",
      "'cron' is not a trigger; write a mapping, as {type: interval, every: 7d}"),
     ("triggers: {weekly: {schedule: x}}", "triggers.weekly", "a trigger needs a type; "
-     "choose one of cron, interval, volume, performance, estimated_performance, drift, file, all, any"),
+     "choose one of cron, interval, volume, performance, estimated_performance, worth, drift, file, all, any"),
     ("triggers: {weekly: {type: dritf}}", "triggers.weekly.type",
      "'dritf' is not a type of trigger; did you mean 'drift'? "
-     "Otherwise choose one of cron, interval, volume, performance, estimated_performance, drift, file, all, any"),
+     "Otherwise choose one of cron, interval, volume, performance, estimated_performance, worth, drift, file, "
+     "all, any"),
     ("triggers: {'a/b': {type: interval, every: 7d}}", "triggers.a/b", "'a/b' is no name; "
      "use letters, digits, _ . and - (at most 100, neither . nor - first), as delays-2024"),
     ("triggers: {stale: {type: interval}}", "triggers.stale.every", "this key is missing; add it "
      "(The longest time between the end of one training and the start of the next)"),
     ("triggers: {stale: {type: interval, evry: 7d, every: 1d}}", "triggers.stale.evry",
-     "unknown key (did you mean 'every'?); the keys known here are type, action, look_every, every"),
+     "unknown key (did you mean 'every'?); the keys known here are type, action, look_every, confirmations, every"),
     ("triggers: {stale: {type: interval, every: 7 days}}", "triggers.stale.every",
      "'7 days' is not a duration; write a number with a unit, as 30s, 15m, 6h, 7d or 4w"),
     ("triggers: {stale: {type: interval, every: 7d, action: retrian}}", "triggers.stale.action",
@@ -184,6 +185,18 @@ MODEL = [
     ("policy: {aproval: manual}", "policy.aproval", "unknown key (did you mean 'approval'?); the keys known here are "
      "cooldown, confirmations, rearm, when_busy, quiet_hours, daily_cap, on_incident, breaker, approval, "
      "approval_expires, retries"),
+    ("triggers: {worth: {type: worth, retrain: 40, point_of_acuracy_per_day: 25}}", "triggers.worth",
+     "'point_of_acuracy_per_day' names no metric; did you mean point_of_accuracy_per_day?"),
+    ("triggers: {worth: {type: worth, retrain: 40, point_of_mae_per_day: 25, restores: -1}}", "triggers.worth",
+     "restores: -1 is out of reach, since mae lies between 0 and inf"),
+    ("triggers: {worth: {type: worth, retrain: 0, point_of_mae_per_day: 25}}", "triggers.worth.retrain",
+     "0 is too small; write more than 0"),
+    ("triggers: {worth: {type: worth, retrain: 5, point_of_log_loss_per_day: 25}}", "triggers.worth.metric",
+     "log_loss needs the positive class's probability; name its column in predictions.columns.score"),
+    ("triggers: {stale: {type: interval, every: 7d, confirmations: twice}}", "triggers.stale.confirmations",
+     "'twice' is not a number of confirmations; write K of N, as 2 of 3"),
+    ("triggers: {new: {type: file, path: 'data/*.csv', confirmations: 2 of 3}}", "triggers.new",
+     "confirmations have no use in a file trigger: a set of files comes once; leave them out"),
     ("policy: {confirmations: 3 of 2}", "policy.confirmations",
      "'3 of 2' is not a number of confirmations; write K of N, as 2 of 3"),
     ("policy: {quiet_hours: {from: 22, to: 6:00}}", "policy.quiet_hours.from",

@@ -7,11 +7,12 @@ from pathlib import Path
 
 import pytest
 from clocks import SetClock
-from sqlalchemy import select
+from sqlalchemy import select, update
 from templates import empty_ledger
 
 from daemon import looking
 from daemon.evidence import EvidenceReader
+from daemon.policy import Course
 from retraind.config.loading import load
 from retraind.errors import LeaseLost, LedgerError
 from retraind.ledger import Ledger, jobs, leases, looks, models, tables
@@ -211,6 +212,46 @@ def test_all_fires_when_every_member_has(scene):
         assert job is None
     assert made.look("both")[0].outcome is Outcome.QUIET
     assert made.look("one")[0].outcome is Outcome.FIRED
+
+
+def test_a_trigger_asks_for_confirmations_of_its_own_whatever_the_policy_says(scene):
+    made = scene(
+        "{twice: {type: volume, rows: 5, confirmations: 2 of 3, action: notify}, "
+        "once: {type: volume, rows: 5, confirmations: 1 of 1}}",
+        policy="{confirmations: 3 of 3}",
+    )
+    assert made.look("twice")[1].because == "it fired in 1 of its last 3 looks; 2 are needed"
+    assert made.look("twice")[1].course is Course.NOTIFY
+    assert made.look("once")[2] is not None
+
+
+def test_what_fired_before_a_training_confirms_nothing_after_it(scene):
+    made = scene("{many: {type: volume, rows: 5, confirmations: 2 of 2}}")
+    made.look("many")
+    _, _, job = made.look("many")
+    made.clock.instant += timedelta(seconds=1)
+    with made.ledger.write("test") as transaction:
+        breaker = made.settings.models["delays"].policy.breaker
+        jobs.close(transaction, jobs.get(transaction.connection, job), JobState.GATE_FAILED, breaker, error="x")
+        trained = {"trained_at": transaction.now, "window_end": START - timedelta(days=1)}
+        transaction.connection.execute(update(tables.jobs).values(trained))
+    made.clock.instant += timedelta(seconds=1)
+    assert made.look("many")[2] is None
+    assert made.record("many").recent == ["fired"]
+    made.clock.instant += timedelta(seconds=1)
+    assert made.look("many")[2] is not None
+
+
+def test_a_member_counts_from_the_look_that_confirmed_it(scene):
+    made = scene(
+        "{many: {type: volume, rows: 5, action: none, confirmations: 2 of 3}, "
+        "both: {type: all, of: [many], action: notify}}"
+    )
+    made.look("many")
+    assert made.record("many").fired_at is None
+    assert made.look("both")[0].outcome is Outcome.QUIET
+    made.look("many")
+    assert made.look("both")[0].outcome is Outcome.FIRED
 
 
 def test_a_ledger_that_does_not_answer_is_no_error_of_a_trigger(tmp_path: Path) -> None:

@@ -5,8 +5,9 @@ from datetime import UTC, datetime, time, timedelta
 import pytest
 
 from daemon.policy import Course, Memory, Standing, decide, held
-from retraind.config.policy import Confirmations, Policy, QuietHours, WhenBusy
+from retraind.config.policy import Policy, QuietHours, WhenBusy
 from triggers.base import Action
+from triggers.confirmations import Confirmations
 from triggers.verdict import Outcome, Verdict
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)

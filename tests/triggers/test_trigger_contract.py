@@ -43,6 +43,7 @@ VOLUME = {"type": "volume", "rows": 100}
 DECAY = {"type": "performance", "metric": "accuracy", "below": 0.8, "window": "7d"}
 RANKING = {"type": "performance", "metric": "roc_auc", "below": 0.8, "window": "7d"}
 ESTIMATE = {"type": "estimated_performance", "metric": "accuracy", "below": 0.5, "window": "7d"}
+WORTH = {"type": "worth", "retrain": 40, "point_of_accuracy_per_day": 25, "window": "28d"}
 DRIFT = {"type": "drift", "window": "7d"}
 FILE = {"type": "file", "path": "data/*.csv"}
 KNOWN = {"path": "data/*.csv", "root": "/d", "files": {}, "changed_since": None, "firings": 0}
@@ -74,6 +75,22 @@ BEFORE = newest(NO_ROWS)
 ESTIMATED = {"past": scored_table(2000, 1), "window": scored_table(2000, 2, labelled=False)}
 TEXT_SCORES = {name: table.set_column(1, "score", [["a"] * 2000]) for name, table in ESTIMATED.items()}
 TIMED = features_table(600, 2).append_column("timestamp", pa.array([NOW - DAY] * 600, pa.timestamp("us", "UTC")))
+
+
+def right(parts: int, hits: int, predicted: str = "1") -> tuple[Arrival, ...]:
+    """So many parts of 500 labelled rows each (none of no hits), with so many hits."""
+    tally = Tally({(predicted, "1"): hits, (predicted, "0"): 500 - hits} if hits else {})
+    return (Arrival(tally, {}),) * parts
+
+
+def fading() -> pa.Table:
+    """Four weeks of scores that no longer tell positives in the last one."""
+    instants = [NOW - 28 * DAY + 28 * DAY * index / 2800 for index in range(2800)]
+    scores = [(index * 37 % 100 + (60 if index % 2 and index < 2100 else 0)) / 160 for index in range(2800)]
+    return pa.table(
+        {"timestamp": pa.array(instants, pa.timestamp("us", "UTC")), "score": scores, "actual": [0, 1] * 1400}
+    )
+
 
 CASES = {
     "cron first look": Case(CRON, {}, QUIET),
@@ -153,6 +170,17 @@ CASES = {
         ESTIMATE, {name: table.slice(0, 9) for name, table in ESTIMATED.items()}, INSUFFICIENT
     ),
     "estimated performance of text": Case(ESTIMATE, TEXT_SCORES, ERROR),
+    "worth it": Case(WORTH, {"before": NONE, "older": right(16, 450), "newest": right(8, 350)}, FIRED),
+    "not worth it": Case(WORTH, {"before": NONE, "older": right(16, 450), "newest": right(8, 449)}, QUIET),
+    "worth of nothing": Case(WORTH, {"before": NONE, "older": right(16, 0), "newest": right(8, 0)}, INSUFFICIENT),
+    "worth of probabilities": Case(
+        WORTH, {"before": NONE, "older": right(16, 450, "0.83"), "newest": right(8, 450, "0.12")}, ERROR
+    ),
+    "worth of scores": Case(
+        {"type": "worth", "retrain": 40, "point_of_roc_auc_per_day": 25, "window": "28d"},
+        {"before": NONE, "labels": fading()},
+        FIRED,
+    ),
     "drift": Case(
         DRIFT, {"reference": REFERENCE, "current": features_table(600, 2, 1), **PREDICTIONS, **BEFORE}, FIRED
     ),
@@ -268,6 +296,7 @@ def test_which_news_bring_a_look_forward_is_known() -> None:
         "volume",
         "performance",
         "estimated_performance",
+        "worth",
         "drift",
     }
     assert {name for name, trigger in triggers.items() if trigger.wakes_on_files} == {"file"}
