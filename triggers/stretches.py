@@ -52,7 +52,7 @@ class Stretches:
 
         def take(first: int, last: int, older: Counts) -> Arrived:
             rows = table.slice(ends[first], ends[last] - ends[first])
-            return arrived_rows(rows, Window(windows[first].start, windows[last - 1].end), older, weigh_by)
+            return arrived_rows(rows, Window(windows[first].start, windows[last - 1].end), weigh_by, older)
 
         return cls(windows, counts, before, take)
 
