@@ -4,6 +4,7 @@ true."""
 import json
 import os
 import signal
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -13,7 +14,9 @@ import psutil
 import pytest
 from system import TRAINING, System, children_of, kill_tree
 
+from retraind.config.loading import load
 from retraind.faults import VARIABLE
+from retraind.queue import celery_app
 
 pytestmark = pytest.mark.timeout(400)
 MakeSystem = Callable[..., System]
@@ -41,12 +44,17 @@ def assert_exactly_one_run(system: System) -> None:
 def hold_in_training(system: System) -> "Any":
     (system.folder / "hold").touch()
     up = system.start("up")
-    system.wait("training", (system.folder / "training").exists)
-    (system.folder / "training").unlink()
+    trained_again(system)
     return up
 
 
-def test_the_decider_is_killed_after_deciding(make_system: MakeSystem) -> None:
+def trained_again(system: System) -> None:
+    """Waits until a training has begun and is held."""
+    system.wait("training", (system.folder / "training").exists)
+    (system.folder / "training").unlink()
+
+
+def test_the_decider_is_killed_after_deciding_and_the_worker_sleeps_past_its_lease(make_system: MakeSystem) -> None:
     system = make_system()
     daemon = system.start("run")  # there is no broker: the decision stands and nobody was told
     system.wait_for("job.requested")
@@ -54,9 +62,19 @@ def test_the_decider_is_killed_after_deciding(make_system: MakeSystem) -> None:
     daemon.wait()
     assert not system.events("job.queued")
     assert [job["state"] for job in shown(system)] == ["requested"]
-    system.start("up")
-    assert_exactly_one_run(system)
+    up = hold_in_training(system)
+    sleepers = children_of(up.pid, "worker")
+    for sleeper in sleepers:
+        sleeper.send_signal(signal.SIGSTOP)
+    second = system.start("worker")
+    trained_again(system)
+    for sleeper in sleepers:
+        sleeper.send_signal(signal.SIGCONT)
+    time.sleep(2)  # time enough for a sleeper to try
+    (system.folder / "hold").unlink()
+    assert_exactly_one_run(system)  # and what the sleeper had trained was not committed
     assert len(system.events("model.registered")) == len(system.events("model.deployed")) == 1
+    assert second.poll() is None
 
 
 def test_the_job_s_process_and_then_its_worker_are_killed_in_the_middle_of_a_step(make_system: MakeSystem) -> None:
@@ -66,17 +84,16 @@ def test_the_job_s_process_and_then_its_worker_are_killed_in_the_middle_of_a_ste
     before = (data.read_bytes(), data.stat().st_mtime_ns)
     for training in children_of(up.pid, TRAINING):
         training.kill()
-    system.wait("training again", (system.folder / "training").exists)
+    trained_again(system)
     assert [job["state"] for job in shown(system)] == ["running"]
     training, workers = children_of(up.pid, TRAINING), children_of(up.pid, "worker")
     assert training
-    (system.folder / "training").unlink()
     for worker in workers:
         with suppress(psutil.NoSuchProcess):  # a child ends when its parent is killed
             worker.kill()
     psutil.wait_procs([*training, *workers], timeout=20)
     assert not [process for process in training if process.is_running()]
-    system.wait("training by another worker", (system.folder / "training").exists)
+    trained_again(system)
     (system.folder / "hold").unlink()
     assert_exactly_one_run(system)
     assert len(system.events("job.recovered")) == 1
@@ -132,15 +149,28 @@ def looked(system: System) -> bool:
     return any(trigger["last_look_at"] for model in models for trigger in model["triggers"])
 
 
-def test_two_deciders_decide_once(make_system: MakeSystem) -> None:
+def test_two_deciders_decide_once_and_doubled_and_forged_messages_do_nothing(make_system: MakeSystem) -> None:
     system = make_system()
     first, second = system.start("run"), system.start("run")
     system.wait_for("daemon.started", 2)
     system.wait_for("job.requested")
     system.start("worker")
-    system.start("up")
+    hold_in_training(system)
+    forge(system)
+    (system.folder / "hold").unlink()
     assert_exactly_one_run(system)
+    assert len(system.events("model.registered")) == len(system.events("model.deployed")) == 1
     assert first.poll() is None
     assert second.poll() is None
     decided_by = {event["actor"] for event in system.events("job.requested")}
     assert len(decided_by) == 1
+
+
+def forge(system: System) -> None:
+    """Sends the wake-ups of the job again, and others that nobody should send."""
+    job = system.events("job.requested")[0]["job"]
+    app = celery_app(load(system.folder / "retraind.yaml", os.environ), publisher=True)
+    for name in ("train", "ingest", "deploy", "register"):
+        for argument in (job, "261121-000000-ffffff", "'; DROP TABLE jobs; --", 7, None, {"job": job}):
+            app.send_task(f"retraind.{name}", args=[argument])
+    app.send_task("retraind.converge", args=["no-such-model"])

@@ -56,7 +56,7 @@ def system(
             },
         },
         deploy=[{"mlflow": "delays"}, {"directory": "models/production"}, {"command": ["sh", "deploy.sh"]}],
-        policy={"cooldown": "1s", "retries": {"attempts": 2, "delay": "1s"}},
+        policy={"cooldown": "1h", "retries": {"attempts": 2, "delay": "1s"}},
     )
     made["models"]["broken"] = {
         "predictions": {
