@@ -51,27 +51,28 @@ class Reading:
         raw = self.rows.time.raw
         order = [raw, *([self.rows.key] if self.rows.key is not None else [])]
         while True:
-            found = self._read(self._statement().where(*self.conditions, *later).order_by(*order).limit(limit))
+            found = self.read(self.statement().where(*self.conditions, *later).order_by(*order).limit(limit))
             if found.num_rows < limit:
                 if found.num_rows:
-                    yield self._finished(found)
+                    yield self.finished(found)
                 return
             end = found["raw"][-1]
             whole = found.num_rows - (pc.sum(pc.equal(found["raw"], end)).as_py() or 0)
             if whole == 0:
                 limit *= 2
                 continue
-            yield self._finished(found.slice(0, whole))
+            yield self.finished(found.slice(0, whole))
             later, limit = [raw >= bound(end.as_py())], batch_rows
 
     def newest(self, last: int) -> Chunk:
         """The newest `last` rows, oldest first."""
         conditions = [*self.conditions, *beginning(self.rows, list(self.conditions), last)]
-        statement = self._statement().where(*conditions).order_by(*newest_first(self.rows)).limit(last)
-        found = self._read(statement)
-        return self._finished(found.take(pa.array(range(found.num_rows - 1, -1, -1), pa.int64())))
+        statement = self.statement().where(*conditions).order_by(*newest_first(self.rows)).limit(last)
+        found = self.read(statement)
+        return self.finished(found.take(pa.array(range(found.num_rows - 1, -1, -1), pa.int64())))
 
-    def _statement(self) -> Select[Any]:
+    def statement(self) -> Select[Any]:
+        """The fields of every row of the table: what `finished` takes."""
         backend, shape = self.rows.backend, self.rows.shape
         columns = [self.rows.time.raw.label("raw"), self.rows.time.instant.label(_INSTANT)]
         odd = []
@@ -90,10 +91,11 @@ class Reading:
             if field is not None and name != "timestamp"
         ]
 
-    def _read(self, statement: Select[Any]) -> pa.Table:
+    def read(self, statement: Select[Any]) -> pa.Table:
+        """What the database answers, as it is. Raises StoreError."""
         return self.rows.backend.session.read(statement)
 
-    def _finished(self, found: pa.Table) -> Chunk:
+    def finished(self, found: pa.Table) -> Chunk:
         """The columns by name and of their types. Raises StoreError for a value that does not fit."""
         instants = found[_INSTANT].combine_chunks()
         if instants.null_count:

@@ -30,6 +30,12 @@ class SqliteTime(TimeColumn):
             return [func.coalesce(self.instant, bound(start)) >= bound(start)]
         return [func.coalesce(self.instant, bound(last)) <= bound(last)] if last is not None else []
 
+    def place(self, start: datetime, width: timedelta) -> ColumnElement[int]:
+        found: ColumnElement[int] = (self.instant - bound(microseconds(start))).op("/", precedence=8)(
+            bound(width // MICROSECOND)
+        )
+        return found
+
     @abstractmethod
     def _near(self, window: Window) -> list[ColumnElement[bool]]:
         """Conditions on the raw value, for an index to use, that leave out no row of the window."""

@@ -36,6 +36,11 @@ class TimeColumn(ABC):
     def within(self, window: Window) -> list[ColumnElement[bool]]:
         """Conditions, all of which hold for exactly the rows of the window, and for rows that `unreadable` shows."""
 
+    @abstractmethod
+    def place(self, start: datetime, width: timedelta) -> ColumnElement[int]:
+        """Which stretch of `width` since `start` a row lies in, counted from 0; NULL where its time cannot be read.
+        Rows before `start` are no matter of it."""
+
     @property
     def unreadable(self) -> ColumnElement[Any] | None:
         """The raw value of a row whose time cannot be read, else NULL. None: the database refuses such rows itself."""
