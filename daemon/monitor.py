@@ -70,7 +70,8 @@ class Monitor:
         self._heap: list[tuple[datetime, str]] = []
         self._lock = threading.Lock()
         self._watched = {
-            name: Watched(name, model, EvidenceReader(name, model, ledger)) for name, model in settings.models.items()
+            name: Watched(name, model, EvidenceReader(name, model, ledger, settings.profiles / name))
+            for name, model in settings.models.items()
         }
         self._pool = ThreadPoolExecutor(settings.monitor.threads, thread_name_prefix="look")
         self._rounds: set[Future[None]] = set()  # under way
