@@ -3,8 +3,9 @@
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from stores import START, Database, database_fixture  # noqa: F401 - a fixture
+from stores import START, Database, database_fixture, sqlite_fixture  # noqa: F401 - fixtures
 
+from retraind.errors import StoreError
 from triggers.evidence import RowsRequest, Window
 
 HOUR = timedelta(hours=1)
@@ -63,3 +64,42 @@ def test_an_empty_table_has_no_new_rows(database: Database) -> None:
     written(database, [], "native")
     with database.store() as store:
         assert (store.newest_key(), store.census(DAY, HOUR)) == (None, {})
+
+
+FORMS = [
+    "2026-01-31",
+    "2026-01-31 22:30",
+    "2026-01-31T22:30:01",
+    "2026-01-31T22:30:01Z",
+    "2026-01-31 22:30:01.5",
+    "2026-01-31T22:30:01.123456+02:00",
+    "2026-01-31T22:30:01+0200",
+    "2026-01-31T22:30:01-05",
+    "2026-01-31T22:30:01.1234567",
+    "2026-02-30T22:30:01",
+    "2026-01-31T24:00:00",
+    "2026-01-31T22",
+    "2026-01-31T22Z",
+    "2026-01-31 soon",
+]
+
+
+@pytest.mark.parametrize("text", FORMS)
+def test_times_read_in_columns_are_what_the_database_reads(sqlite_database: Database, text: str) -> None:
+    """A second row, with the zone that the first has not, leaves both to the database."""
+
+    def read() -> object:
+        with sqlite_database.store() as store:
+            try:
+                rows = store.rows(RowsRequest(Window(None, None), ("timestamp", "prediction")))
+                census = store.census(Window(START - 90 * 24 * HOUR, START + 90 * 24 * HOUR), HOUR)
+            except StoreError as error:
+                return str(error)
+        own = [row["timestamp"] for row in rows.to_pylist() if row["prediction"] == 1]
+        return own, sorted(each for each in census if each.year == 2026)
+
+    sqlite_database.plain_table([(text, 1, None)])
+    alone = read()
+    other = "2025-12-25T00:00:00" if text[-1] == "Z" or text[-6:-5] in "+-" or "+" in text else "2025-12-25T00:00:00Z"
+    sqlite_database.run("INSERT INTO predictions VALUES (?, 2, NULL)", [(other,)])
+    assert read() == alone
