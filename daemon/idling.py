@@ -7,15 +7,16 @@ the last one found: it is noted as made, and nothing else is asked or computed.
 
 import threading
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from retraind.config.predictions import Predictions
 from retraind.config.settings import Model
 from retraind.ledger import Ledger, Transaction, looks
 from retraind.store import PredictionsStore, open_store
+from triggers.base import Trigger
 from triggers.evidence import ModelFacts
 
 Place = tuple[object, ...]
@@ -52,12 +53,21 @@ class Bells:
 
 @dataclass
 class Note:
-    """What a look that found nothing new hung on. `seq`: the last event of the ledger then."""
+    """What a look that found nothing new hung on. `seq`: the last event of the ledger then. `cadence` and `may_insist`
+    say what the trigger would answer if it was asked; None: it must be asked when to look next."""
 
     token: str
     facts: ModelFacts
     state: Mapping[str, Any]
     seq: int
+    cadence: timedelta | None
+    may_insist: bool
+
+    @classmethod
+    def of(cls, trigger: Trigger, token: str, facts: ModelFacts, state: Mapping[str, Any], seq: int) -> "Note":
+        kind = type(trigger)
+        cadence = trigger.cadence() if kind.next_look is Trigger.next_look else None
+        return cls(token, facts, state, seq, cadence, kind.must_look is not Trigger.must_look)
 
 
 @dataclass
@@ -67,7 +77,7 @@ class Idle:
     name: str
     model: Model
     notes: dict[str, Note]
-    triggers: Sequence[str]
+    triggers: Collection[str]
 
 
 def pass_over(
@@ -87,12 +97,11 @@ def pass_over(
         for each in models:
             if not _is_idle(each, token, named.get(each.name, 0), now):
                 continue
-            found[each.name] = {}
+            dues = found[each.name] = {}
             for name in each.triggers:
                 note = each.notes[name]
                 note.seq = newest
-                due = each.model.triggers[name].next_look(note.facts, note.state, now)
-                found[each.name][name] = due
+                dues[name] = due = _due(each, name, note, now)
                 plans[due].append((each.name, name))
         for due, triggers in plans.items():
             looks.pass_over(transaction, triggers, due)
@@ -100,9 +109,16 @@ def pass_over(
 
 
 def _is_idle(each: Idle, token: str, named_at: int, now: datetime) -> bool:
-    return all(
-        each.notes[name].token == token
-        and named_at <= each.notes[name].seq
-        and not each.model.triggers[name].must_look(each.notes[name].state, now)
-        for name in each.triggers
-    )
+    for name in each.triggers:
+        note = each.notes[name]
+        if note.token != token or named_at > note.seq:
+            return False
+        if note.may_insist and each.model.triggers[name].must_look(note.state, now):
+            return False
+    return True
+
+
+def _due(each: Idle, name: str, note: Note, now: datetime) -> datetime | None:
+    if note.cadence is not None:
+        return now + note.cadence
+    return each.model.triggers[name].next_look(note.facts, note.state, now)

@@ -196,10 +196,10 @@ class Monitor:
 
     def _start(self, models: Sequence[Watched], now: datetime) -> None:
         """Starts a round of each model, but asks together about those of which nothing was new the last time."""
-        idle: dict[Place, list[tuple[Watched, list[str]]]] = defaultdict(list)
+        idle: dict[Place, list[tuple[Watched, set[str]]]] = defaultdict(list)
         for watched in models:
             chosen = self._chosen(watched, now)
-            if chosen and watched.notes.keys() >= set(chosen):
+            if chosen and watched.notes.keys() >= chosen:
                 idle[self._bells.place(watched.model.predictions)].append((watched, chosen))
             elif chosen:
                 self._start_round(watched, chosen)
@@ -208,19 +208,18 @@ class Monitor:
             self._rounds.add(together)
             together.add_done_callback(self._rounds.discard)
 
-    def _chosen(self, watched: Watched, now: datetime) -> list[str]:
+    def _chosen(self, watched: Watched, now: datetime) -> set[str]:
         """The triggers to look at now, and the model is being looked at; empty: none, or it is already."""
         with self._lock:
             if watched.looking_since is not None or self.stopped.is_set():
-                return []  # what woke it is looked at when the round under way has ended
-            names = [name for name, due in watched.due.items() if due is not None and due <= now]
-            chosen = sorted({*names, *watched.woken}, key=lambda name: _rank(watched.model.triggers[name]))
+                return set()  # what woke it is looked at when the round under way has ended
+            chosen = {name for name, due in watched.due.items() if due is not None and due <= now} | watched.woken
             watched.woken.clear()
             if chosen:
                 watched.looking_since = now
         return chosen
 
-    def _pass_over_all(self, group: Sequence[tuple[Watched, list[str]]]) -> None:
+    def _pass_over_all(self, group: Sequence[tuple[Watched, set[str]]]) -> None:
         """Passes over the models of one database of which nothing is new, and starts rounds of the others."""
         found: Mapping[str, Mapping[str, datetime | None]] = {}
         try:
@@ -244,8 +243,9 @@ class Monitor:
                 self._wakes.put(watched.name)
         self._wakes.put(None)
 
-    def _start_round(self, watched: Watched, chosen: list[str]) -> None:
-        look = self._pool.submit(self._round, watched, chosen)
+    def _start_round(self, watched: Watched, chosen: set[str]) -> None:
+        names = sorted(chosen, key=lambda name: _rank(watched.model.triggers[name]))
+        look = self._pool.submit(self._round, watched, names)
         self._rounds.add(look)
         look.add_done_callback(lambda done: self._after(watched, done))
 
@@ -335,22 +335,23 @@ class Monitor:
 
     def _pass_over(self, watched: Watched, name: str) -> bool:
         """Nothing new came: notes the look without computing anything. False where one is due all the same."""
+        trigger = watched.model.triggers[name]
         with self.ledger.write("daemon") as transaction:
             self.guard(transaction)
             record = looks.record(transaction.connection, watched.name, name)
             if record.outcome not in {Outcome.QUIET, Outcome.INSUFFICIENT}:
                 return False
-            if watched.model.triggers[name].must_look(record.state or {}, transaction.now):
+            if trigger.must_look(record.state or {}, transaction.now):
                 return False
             features = watched.model.predictions.columns.feature_names
             facts = models.facts(transaction.connection, watched.name, features, transaction.now)
-            due = watched.model.triggers[name].next_look(facts, record.state or {}, transaction.now)
+            due = trigger.next_look(facts, record.state or {}, transaction.now)
             values = {"last_look_at": transaction.now, "next_look_at": due, "decision": looks.NOTHING_NEW}
             looks.save(transaction, watched.name, name, values)
             seq, _ = looks.events_since(transaction.connection, 0)
         watched.due[name] = due
         if watched.token is not None:
-            watched.notes[name] = Note(watched.token, facts, record.state or {}, seq)
+            watched.notes[name] = Note.of(trigger, watched.token, facts, record.state or {}, seq)
         return True
 
     def _state_of_things(self, watched: Watched, trigger_names: list[str]) -> str | None:

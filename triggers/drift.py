@@ -34,11 +34,11 @@ from triggers.incident_state import IncidentState
 from triggers.incident_watch import Watch
 from triggers.kept_look import Span, conversation
 from triggers.quantities import Duration, Rate
-from triggers.references import CurrentFile, Reference, one_reference
+from triggers.references import CurrentFile, Reference, one_reference, slides, span_before, spans_of_predictions
 from triggers.sequential import Material, Pace, look, unseen
 from triggers.verdict import Outcome, Verdict
 from triggers.weights import Weighing, Weights, weigh
-from triggers.wording import count, figure, instant, listing, percent, span
+from triggers.wording import count, figure, listing, percent, span
 
 if TYPE_CHECKING:
     from triggers.judging import Compared
@@ -133,7 +133,7 @@ class DriftTrigger(Trigger):
         for name in ("current", "share", "season", "multivariate"):
             if getattr(self, name) not in (None, False):
                 raise ValueError(f"method: sequential knows no {name}; take it out, or write method: windows")
-        if self._slides:
+        if slides(self.reference):
             raise ValueError("method: sequential needs a reference that stays; write reference.before, or training")
         return self
 
@@ -158,16 +158,10 @@ class DriftTrigger(Trigger):
         """The significance level of one look: the false alarms allowed, divided among the looks in their time."""
         return level_per_look(self.false_alarms, self.cadence())
 
-    @property
-    def _slides(self) -> bool:
-        """Whether the reference is another one at each look, so that nothing counted over it is of use again."""
-        reference = self.reference
-        return isinstance(reference, Reference) and reference.window is not None and reference.before is None
-
     def look(
         self, facts: ModelFacts, state: Mapping[str, Any], now: datetime
     ) -> Generator[Mapping[str, Request], Mapping[str, Any], Verdict]:
-        if self.method == "sequential" or self.current is not None or self._slides or self.multivariate:
+        if self.method == "sequential" or self.current is not None or slides(self.reference) or self.multivariate:
             return (yield from super().look(facts, state, now))
         columns, spans = self._columns(facts), self._prediction_spans(facts, now)
         span, sides = Span(self.window, self.season, natural=self.natural), {}
@@ -210,7 +204,7 @@ class DriftTrigger(Trigger):
             return TrainingRequest((TIME, *columns))
         if self.reference.file is not None:
             return TableFileRequest(self.reference.file, columns)
-        return RowsRequest(self._reference_span(now), (TIME, *columns))
+        return RowsRequest(span_before(self.reference, self.window, now), (TIME, *columns))
 
     def _current_request(
         self, columns: tuple[str, ...], facts: ModelFacts, state: Mapping[str, Any], now: datetime
@@ -220,31 +214,11 @@ class DriftTrigger(Trigger):
         whole = Window(now - self.window, now)
         return RowsRequest(self._unseen(facts, state, now) if self.method == "sequential" else whole, (TIME, *columns))
 
-    def _reference_span(self, now: datetime) -> Window:
-        reference = self.reference
-        assert isinstance(reference, Reference)  # noqa: S101 the callers saw to it
-        assert reference.window is not None  # noqa: S101
-        end = reference.before or now - self.window
-        return Window(end - reference.window, end)
-
     def _prediction_spans(self, facts: ModelFacts, now: datetime) -> tuple[Window, Window] | str:
         """The spans of predictions to compare, reference first, or why they cannot be compared."""
         if not self.prediction:
             return "prediction is false"
-        deployed, start = facts.deployed_at, now - self.window
-        if isinstance(self.reference, Reference) and self.reference.window is not None:
-            span_before = self._reference_span(now)
-            assert span_before.start is not None  # noqa: S101 a span of the store has both ends
-            assert span_before.end is not None  # noqa: S101
-            if deployed is None:
-                return span_before, Window(start, now)
-            if span_before.end <= deployed:
-                return f"the reference window ends before version {facts.version} was deployed"
-            return Window(max(span_before.start, deployed), span_before.end), Window(max(start, deployed), now)
-        first = deployed or facts.known_since
-        if first + self.window > start:
-            return f"predictions are compared from {instant(first + 2 * self.window)} on"
-        return Window(first, first + self.window), Window(start, now)
+        return spans_of_predictions(self.reference, self.window, facts, now)
 
     def evaluate(self, evidence: Evidence, now: datetime) -> Verdict:
         in_sequence = self.method == "sequential"
