@@ -10,8 +10,10 @@ from benchmarks import (
     empty_job,
     file_to_stage,
     idle,
+    idle_look,
     idle_thousand,
     ledger_decisions,
+    rows_into_profiles,
     startup,
 )
 from benchmarks.figure import Figure
@@ -21,8 +23,10 @@ BENCHMARKS: dict[str, Callable[[], list[Figure]]] = {
     "ledger": ledger_decisions.measure,
     "audit": audit_events.measure,
     "drift": drift_window.measure,
+    "rows": rows_into_profiles.measure,
     "file": file_to_stage.measure,
     "job": empty_job.measure,
+    "look": idle_look.measure,
     "thousand": idle_thousand.measure,
     "idle": idle.measure,
     "backtest": backtest_flights.measure,

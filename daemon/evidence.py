@@ -4,8 +4,10 @@ One reader per model; equal requests of one round of looks are answered by one r
 """
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
+from daemon.profiles import Profiles
 from daemon.scanning import Memory, scan
 from retraind.config.settings import Model
 from retraind.errors import StoreError
@@ -14,11 +16,13 @@ from retraind.store import PredictionsStore, open_store
 from retraind.tables import read_table
 from triggers.evidence import (
     ArrivalRequest,
+    BucketsRequest,
     CountRequest,
     FilesRequest,
     Manifest,
     Member,
     MembersRequest,
+    ProfileRequest,
     Request,
     RowsRequest,
     TableFileRequest,
@@ -34,7 +38,16 @@ class EvidenceReader:
     `store` takes the place of the predictions store that the model names.
     """
 
-    def __init__(self, name: str, model: Model, ledger: Ledger, *, store: PredictionsStore | None = None) -> None:
+    def __init__(
+        self,
+        name: str,
+        model: Model,
+        ledger: Ledger,
+        profiles: Path | None = None,
+        *,
+        store: PredictionsStore | None = None,
+    ) -> None:
+        """`profiles` is the directory that counts are kept in from look to look; None: none are kept."""
         self.name = name
         self.model = model
         self.ledger = ledger
@@ -42,6 +55,7 @@ class EvidenceReader:
         self._cache: dict[Request, Any] = {}
         self._manifests: dict[str, Manifest] = {}
         self._memory = Memory()
+        self._profiles = None if profiles is None else Profiles(profiles, lambda: self.store, self.answer, self._stamp)
 
     @property
     def store(self) -> PredictionsStore:
@@ -49,6 +63,11 @@ class EvidenceReader:
         if self._store is None:
             self._store = open_store(self.model.predictions)
         return self._store
+
+    @property
+    def keeps_counts(self) -> bool:
+        """Whether it answers ProfileRequest and BucketsRequest."""
+        return self._profiles is not None
 
     def begin_round(self) -> None:
         """Forgets earlier answers."""
@@ -74,7 +93,32 @@ class EvidenceReader:
             return self._scan(request)
         if isinstance(request, TrainingRequest):
             return self._training(request)
-        return self._members(request)
+        if isinstance(request, MembersRequest):
+            return self._members(request)
+        return self._from_counts(request)
+
+    def _from_counts(self, request: ProfileRequest | BucketsRequest) -> Any:
+        if self._profiles is None:
+            raise TypeError(f"{type(request).__name__} is answered where counts are kept")
+        if isinstance(request, ProfileRequest):
+            return self._profiles.known(request)
+        return self._profiles.counted(request, self.answer(request.reference))
+
+    def _stamp(self, request: ProfileRequest) -> str | None:
+        """What tells one content of a reference's rows from the next. None: there is no reference."""
+        rows = request.rows
+        if isinstance(rows, RowsRequest):
+            window = rows.window
+            assert window.start is not None  # noqa: S101 - as ProfileRequest says
+            assert window.end is not None  # noqa: S101
+            return f"{sum(self.store.census(window, window.end - window.start, rows.version).values())} rows"
+        if isinstance(rows, TableFileRequest):
+            return _facts(rows.path)
+        with self.ledger.read() as connection:
+            champion = models.champions(connection, self.name).current
+        if champion is None or champion.reference is None:
+            return None
+        return f"{champion.version} {champion.reference} {_facts(champion.reference)}"
 
     def _from_store(self, request: CountRequest | TallyRequest | ArrivalRequest | RowsRequest) -> Any:
         if isinstance(request, CountRequest):
@@ -118,3 +162,12 @@ class EvidenceReader:
                 outcome = Outcome.QUIET  # it awaits its confirmations
             answers[name] = Member(outcome, record.fired_at)
         return answers
+
+
+def _facts(path: str) -> str:
+    """What a file's change shows in. Of one that is not there: whoever reads it says so."""
+    try:
+        found = Path(path).stat()
+    except OSError:
+        return "missing"
+    return f"{found.st_ino} {found.st_size} {found.st_mtime_ns}"

@@ -4,7 +4,7 @@
 events in one transaction, under the leader's token.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -19,7 +19,7 @@ from retraind.errors import Conflict, LedgerError, RetraindError
 from retraind.ledger import Connection, Ledger, Transaction, incidents, jobs, looks, models
 from retraind.ledger.looks import RECENT_LOOKS, TriggerRecord
 from triggers.base import Trigger
-from triggers.evidence import Evidence, ModelFacts
+from triggers.evidence import Evidence, ModelFacts, Request
 from triggers.incident_state import IncidentState
 from triggers.verdict import Outcome, Verdict
 
@@ -78,6 +78,8 @@ def _judge(
 ) -> Verdict:
     trigger = reader.model.triggers[trigger_name]
     try:
+        if reader.keeps_counts:
+            return _conversation(reader, trigger.look(facts, state, now))
         requests = trigger.requests(facts, state, now)
         answers = {name: reader.answer(request) for name, request in requests.items()}
         return trigger.evaluate(Evidence(facts, state, answers), now)
@@ -88,6 +90,20 @@ def _judge(
     except Exception as error:  # noqa: BLE001  # the boundary of a look
         _log.exception("look_raised", model=reader.name, trigger=trigger_name)
         return Verdict(Outcome.ERROR, f"the trigger raised {type(error).__name__}: {error}")
+
+
+def _conversation(
+    reader: EvidenceReader, look: Generator[Mapping[str, Request], Mapping[str, Any], Verdict]
+) -> Verdict:
+    """Answers whatever the trigger asks, until it has its verdict."""
+    requests = next(look)
+    while True:
+        answers = {name: reader.answer(request) for name, request in requests.items()}
+        try:
+            requests = look.send(answers)
+        except StopIteration as end:
+            verdict: Verdict = end.value
+            return verdict
 
 
 def standing(connection: Connection, name: str, model: Model, now: datetime, *, audit_unwritable: bool) -> Standing:

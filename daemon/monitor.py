@@ -7,7 +7,8 @@ one thread at a time, and a slow or broken one delays no other.
 import heapq
 import queue
 import threading
-from collections.abc import Callable, Mapping
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -18,6 +19,7 @@ import structlog
 from daemon import looking
 from daemon.announcer import Announcer
 from daemon.evidence import EvidenceReader
+from daemon.idling import Bells, Idle, Note, Place, pass_over
 from daemon.watching import FileWatcher
 from retraind.clock import StepWatch
 from retraind.config.settings import Model, Settings
@@ -42,6 +44,8 @@ class Watched:
     due: dict[str, datetime | None] = field(default_factory=dict)  # per trigger; None: only when woken
     woken: set[str] = field(default_factory=set)  # triggers to look at now, whatever their due time
     judged: dict[str, str] = field(default_factory=dict)  # per trigger: the state of things at its last look
+    token: str | None = None  # the store's change token at the last round
+    notes: dict[str, Note] = field(default_factory=dict)  # per trigger that was passed over at its last look
     searched: set[str] = field(default_factory=set)  # triggers that have looked for incidents in this round
     looking_since: datetime | None = None  # None: nobody looks at it now
 
@@ -70,8 +74,10 @@ class Monitor:
         self._heap: list[tuple[datetime, str]] = []
         self._lock = threading.Lock()
         self._watched = {
-            name: Watched(name, model, EvidenceReader(name, model, ledger)) for name, model in settings.models.items()
+            name: Watched(name, model, EvidenceReader(name, model, ledger, settings.profiles / name))
+            for name, model in settings.models.items()
         }
+        self._bells = Bells()
         self._pool = ThreadPoolExecutor(settings.monitor.threads, thread_name_prefix="look")
         self._rounds: set[Future[None]] = set()  # under way
         self._watcher: FileWatcher[tuple[str, str]] | None = None
@@ -143,6 +149,7 @@ class Monitor:
         for watched in self._watched.values():
             if watched.looking_since is None:
                 watched.reader.close()
+        self._bells.close()
 
     def _look_at_due(self) -> float:
         """Starts a round of looks at every model that is due. Returns the seconds until the next is."""
@@ -151,9 +158,10 @@ class Monitor:
         if self._plan_anew:
             self._bring_forward()
         now = self.ledger.clock.now()
+        due = []
         while self._heap and self._heap[0][0] <= now:
-            _, name = heapq.heappop(self._heap)
-            self._start(self._watched[name], now)
+            due.append(self._watched[heapq.heappop(self._heap)[1]])
+        self._start(due, now)
         if not self._heap:
             return LONGEST_SLEEP_SECONDS
         return min((self._heap[0][0] - now).total_seconds(), LONGEST_SLEEP_SECONDS)
@@ -184,19 +192,31 @@ class Monitor:
         except queue.Empty:
             return
         if name is not None:
-            self._start(self._watched[name], self.ledger.clock.now())
+            self._start([self._watched[name]], self.ledger.clock.now())
 
-    def _start(self, watched: Watched, now: datetime) -> None:
+    def _start(self, models: Sequence[Watched], now: datetime) -> None:
+        """Starts a round of each model, but asks together about those of which nothing was new the last time."""
+        idle: dict[Place, list[tuple[Watched, list[str]]]] = defaultdict(list)
+        for watched in models:
+            chosen = self._taken(watched, now)
+            if chosen and watched.notes.keys() >= set(chosen):
+                idle[self._bells.place(watched.model.predictions)].append((watched, chosen))
+            elif chosen:
+                self._start_round(watched, chosen)
+        for group in idle.values():
+            together = self._pool.submit(self._pass_over_all, group)
+            self._rounds.add(together)
+            together.add_done_callback(self._rounds.discard)
+
+    def _taken(self, watched: Watched, now: datetime) -> list[str]:
+        """The triggers to look at now, and the model is being looked at; empty: none, or it is already."""
         with self._lock:
             if watched.looking_since is not None or self.stopped.is_set():
-                return  # what woke it is looked at when the round under way has ended
+                return []  # what woke it is looked at when the round under way has ended
             chosen = self._chosen(watched, now)
-            if not chosen:
-                return
-            watched.looking_since = now
-        look = self._pool.submit(self._round, watched, chosen)
-        self._rounds.add(look)
-        look.add_done_callback(lambda done: self._after(watched, done))
+            if chosen:
+                watched.looking_since = now
+        return chosen
 
     def _chosen(self, watched: Watched, now: datetime) -> list[str]:
         """The triggers that are due or were woken, in the order of their looks."""
@@ -205,21 +225,53 @@ class Monitor:
         watched.woken.clear()
         return chosen
 
+    def _pass_over_all(self, group: Sequence[tuple[Watched, list[str]]]) -> None:
+        """Passes over the models of one database of which nothing is new, and starts rounds of the others."""
+        found: Mapping[str, Mapping[str, datetime | None]] = {}
+        try:
+            token = self._bells.token(group[0][0].model.predictions)
+            models = [Idle(watched.name, watched.model, watched.notes, names) for watched, names in group]
+            found = pass_over(self.ledger, self.guard, token, models)
+        except LeaseLost as error:
+            self._lose(error)
+        except Exception as error:  # noqa: BLE001  # each model's own round finds out, and says it
+            _log.info("change_check_failed", error=str(error))
+        for watched, names in group:
+            if watched.name not in found and not self.stopped.is_set():
+                watched.notes.clear()
+                self._start_round(watched, names)
+                continue
+            watched.due.update(found.get(watched.name, {}))
+            with self._lock:
+                watched.looking_since = None
+            self._schedule(watched)
+            if watched.woken:
+                self._wakes.put(watched.name)
+        self._wakes.put(None)
+
+    def _start_round(self, watched: Watched, chosen: list[str]) -> None:
+        look = self._pool.submit(self._round, watched, chosen)
+        self._rounds.add(look)
+        look.add_done_callback(lambda done: self._after(watched, done))
+
     def _after(self, watched: Watched, done: "Future[None]") -> None:
         self._rounds.discard(done)
         with self._lock:
             watched.looking_since = None
         error = None if done.cancelled() else done.exception()
         if isinstance(error, LeaseLost):
-            if not self.stopped.is_set():  # else it was given back
-                _log.warning("lead_lost", reason=str(error))
-            self.stop()
+            self._lose(error)
         elif error is not None:
             _log.error("round_failed", model=watched.name, exc_info=error)
             soon = self.ledger.clock.now() + self.settings.lease.heartbeat  # at once would be again and again
             watched.due = {name: due and max(due, soon) for name, due in watched.due.items()}
         self._schedule(watched)
         self._wakes.put(watched.name if watched.woken else None)
+
+    def _lose(self, error: LeaseLost) -> None:
+        if not self.stopped.is_set():  # else it was given back
+            _log.warning("lead_lost", reason=str(error))
+        self.stop()
 
     def _schedule(self, watched: Watched) -> None:
         instants = [due for due in watched.due.values() if due is not None]
@@ -251,6 +303,7 @@ class Monitor:
     def _look(self, watched: Watched, name: str, things: str | None) -> None:
         trigger = watched.model.triggers[name]
         known = things is not None and things == watched.judged.get(name)
+        watched.notes.pop(name, None)
         if trigger.wakes_on_rows and known and self._pass_over(watched, name):
             return
         look = looking.examine(watched.reader, name, self.ledger.clock.now())
@@ -287,19 +340,23 @@ class Monitor:
 
     def _pass_over(self, watched: Watched, name: str) -> bool:
         """Nothing new came: notes the look without computing anything. False where one is due all the same."""
+        trigger = watched.model.triggers[name]
         with self.ledger.write("daemon") as transaction:
             self.guard(transaction)
             record = looks.record(transaction.connection, watched.name, name)
             if record.outcome not in {Outcome.QUIET, Outcome.INSUFFICIENT}:
                 return False
-            if watched.model.triggers[name].must_look(record.state or {}, transaction.now):
+            if trigger.must_look(record.state or {}, transaction.now):
                 return False
             features = watched.model.predictions.columns.feature_names
             facts = models.facts(transaction.connection, watched.name, features, transaction.now)
-            due = watched.model.triggers[name].next_look(facts, record.state or {}, transaction.now)
-            values = {"last_look_at": transaction.now, "next_look_at": due, "decision": "nothing new in the store"}
+            due = trigger.next_look(facts, record.state or {}, transaction.now)
+            values = {"last_look_at": transaction.now, "next_look_at": due, "decision": looks.NOTHING_NEW}
             looks.save(transaction, watched.name, name, values)
+            seq, _ = looks.events_since(transaction.connection, 0)
         watched.due[name] = due
+        if watched.token is not None:
+            watched.notes[name] = Note.of(trigger, watched.token, facts, record.state or {}, seq)
         return True
 
     def _state_of_things(self, watched: Watched, trigger_names: list[str]) -> str | None:
@@ -314,7 +371,7 @@ class Monitor:
             return None
         features = watched.model.predictions.columns.feature_names
         try:
-            token = watched.reader.store.change_token()
+            watched.token = token = self._bells.token(watched.model.predictions)
             with self.ledger.read() as connection:
                 facts = models.facts(connection, watched.name, features, self.ledger.clock.now())
         except (StoreError, LedgerError) as error:

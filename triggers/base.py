@@ -1,7 +1,7 @@
 """What every trigger is: validated settings that state their needs, judge evidence and say when to look next."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any, ClassVar
@@ -60,6 +60,14 @@ class Trigger(BaseModel, ABC):
     def evaluate(self, evidence: Evidence, now: datetime) -> Verdict:
         """The verdict on `evidence` at `now` (aware UTC). What the evidence makes impossible to judge is a verdict
         `error` with its sentence, not an exception."""
+
+    def look(
+        self, facts: ModelFacts, state: Mapping[str, Any], now: datetime
+    ) -> Generator[Mapping[str, Request], Mapping[str, Any], Verdict]:
+        """A look as a conversation with whoever keeps counts (`ProfileRequest`, `BucketsRequest`): it asks, is answered
+        under its own names, may ask again, and ends with the verdict. By default one round of `requests`."""
+        answers = yield self.requests(facts, state, now)
+        return self.evaluate(Evidence(facts, state, answers), now)
 
     def next_look(self, facts: ModelFacts, state: Mapping[str, Any], now: datetime) -> datetime | None:
         """When to look next, not before `now`; `state` is the one that the look at `now` left behind.

@@ -55,7 +55,7 @@ class Blocks:
 
     def __init__(self, table: pa.Table, profile: ReferenceProfile, season: Season | None) -> None:
         """`table` has a column `timestamp`. Raises ValueError where it holds no times."""
-        step = -(-table.num_rows // _MOST_ROWS)
+        step = max(-(-table.num_rows // _MOST_ROWS), 1)
         rows = np.arange(0, table.num_rows, step, dtype=np.int64)
         times, dated = instants(table.column(TIME))
         self._rows = rows[dated[rows]]

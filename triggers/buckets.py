@@ -6,7 +6,7 @@ several lengths, and a look costs the rows that are new. Each bucket is stored a
 after a restart the stored buckets are loaded, and no history is read.
 
 The counts are the same however the rows were batched. Counting a row twice counts it twice: whoever
-stores buckets stores with them, in one transaction, which rows they hold.
+stores buckets stores with them which rows they hold.
 """
 
 from collections.abc import Iterable, Mapping
@@ -19,8 +19,9 @@ import pyarrow as pa
 from triggers.cells import CellCounts, Counts, Groups, instants
 from triggers.encoding import pack, unpack
 from triggers.profile import ReferenceProfile, WindowProfile, count_columns, slots
+from triggers.season import HOURS, Integers, hours_of_week
 
-_MAGIC = b"retraind-bucket-1\n"
+_MAGIC = b"retraind-bucket-2\n"
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 _MOST_SUMS = 8  # windows of so many lengths are asked for in turns
@@ -37,16 +38,22 @@ class Folded:
 
 
 @dataclass(frozen=True)
-class _Bucket:
+class Bucket:
+    """The rows of one stretch of time. `hours`: how many lie in each hour of the week (168)."""
+
     rows: int
     counts: CellCounts
+    hours: Integers
+
+    def plus(self, other: "Bucket") -> "Bucket":
+        return Bucket(self.rows + other.rows, self.counts.plus(other.counts), self.hours + other.hours)
 
 
 @dataclass(frozen=True)
 class _Sum:
     """A window's buckets, and the sum of their counts."""
 
-    buckets: Mapping[int, _Bucket]
+    buckets: Mapping[int, Bucket]
     total: Counts
 
 
@@ -61,13 +68,17 @@ class TimeBuckets:
         self.width = width
         self._ticks = width // _MICROSECOND
         self._oldest: int | None = None  # the number of the oldest bucket that is kept; None: all are
-        self._buckets: dict[int, _Bucket] = {}
+        self._buckets: dict[int, Bucket] = {}
         self._sums: dict[timedelta, _Sum] = {}  # by the window's length, the one asked for last at the end
 
     @property
     def starts(self) -> tuple[datetime, ...]:
         """Where the buckets that hold rows begin, ascending."""
         return tuple(self._start(number) for number in sorted(self._buckets))
+
+    def bucket(self, start: datetime) -> Bucket:
+        """The one that begins at `start`. Raises KeyError where it holds no rows."""
+        return self._buckets[self._number(start)]
 
     @property
     def nbytes(self) -> int:
@@ -80,11 +91,12 @@ class TimeBuckets:
         `timestamp` names the column of times, which have a time zone. Raises ValueError naming a
         column that is absent or of another type; then nothing is counted.
         """
-        groups, numbers, late, undated = self._grouped(table, timestamp)
+        groups, hours, numbers, undated = self._grouped(table, timestamp)
         counted = count_columns(self.reference.layouts, table, groups, threads=threads)
-        sizes = np.diff(groups.bounds).tolist()
-        for place, (number, rows) in enumerate(zip(numbers, sizes, strict=True)):
-            self._add(number, _Bucket(rows, CellCounts.joined([parts[place] for parts in counted])))
+        for place, (number, (first, last)) in enumerate(zip(numbers, groups.spans(), strict=True)):
+            counts = CellCounts.joined([parts[place] for parts in counted])
+            self._add(number, Bucket(last - first, counts, np.bincount(hours[first:last], minlength=HOURS)))
+        late = table.num_rows - undated - groups.rows
         return Folded(tuple(map(self._start, numbers)), groups.rows, late, undated)
 
     def drop_before(self, instant: datetime) -> tuple[datetime, ...]:
@@ -98,6 +110,10 @@ class TimeBuckets:
         for number in dropped:
             del self._buckets[number]
         return tuple(map(self._start, dropped))
+
+    def forget(self, start: datetime) -> None:
+        """Forgets the bucket that begins at `start`, and takes rows of it again."""
+        self._buckets.pop(self._number(start), None)
 
     def over(self, start: datetime, end: datetime) -> WindowProfile:
         """The profile of the whole buckets that begin in [start, end), both aware.
@@ -130,7 +146,8 @@ class TimeBuckets:
             "width": self._ticks,
             "rows": bucket.rows,
         }
-        return pack(_MAGIC, header, bucket.counts.arrays())
+        hours = CellCounts.of(HOURS, None, bucket.hours).arrays()
+        return pack(_MAGIC, {**header, "hours": len(hours)}, [*hours, *bucket.counts.arrays()])
 
     def load(self, stored: Iterable[bytes]) -> None:
         """Takes up buckets that `to_bytes` wrote, in place of any of the same time.
@@ -139,22 +156,32 @@ class TimeBuckets:
         older than those that are kept are passed over.
         """
         for data in stored:
-            header, arrays = unpack(_MAGIC, data, "the stored bucket")
-            if header["reference"] != self.reference.content_hash:
-                raise ValueError(
-                    f"the stored bucket was counted over the reference {header['reference'][:12]}, "
-                    f"not over {self.reference.content_hash[:12]}; count its rows again"
-                )
-            if header["width"] != self._ticks:
-                width = header["width"] * _MICROSECOND
-                raise ValueError(f"the stored bucket is {width} wide, not {self.width}; count its rows again")
-            number = header["start"] // self._ticks
+            start, bucket = self.unpacked(data)
+            number = self._number(start)
             if self._oldest is None or number >= self._oldest:
-                counts = CellCounts.from_arrays(slots(self.reference.layouts), arrays)
-                self._buckets[number] = _Bucket(header["rows"], counts)
+                self._buckets[number] = bucket
 
-    def _grouped(self, table: pa.Table, timestamp: str) -> tuple[Groups, list[int], int, int]:
-        """The rows by bucket, each bucket's number, and how many rows are too late and how many undated."""
+    def unpacked(self, data: bytes) -> tuple[datetime, Bucket]:
+        """The bucket that `to_bytes` wrote, and where it begins; not taken up. Raises ValueError as `load` does."""
+        header, arrays = unpack(_MAGIC, data, "the stored bucket")
+        if header["reference"] != self.reference.content_hash:
+            raise ValueError(
+                f"the stored bucket was counted over the reference {header['reference'][:12]}, "
+                f"not over {self.reference.content_hash[:12]}; count its rows again"
+            )
+        if header["width"] != self._ticks:
+            width = header["width"] * _MICROSECOND
+            raise ValueError(f"the stored bucket is {width} wide, not {self.width}; count its rows again")
+        hours = CellCounts.from_arrays(HOURS, arrays[: header["hours"]]).dense()
+        counts = CellCounts.from_arrays(slots(self.reference.layouts), arrays[header["hours"] :])
+        return self._start(header["start"] // self._ticks), Bucket(header["rows"], counts, hours)
+
+    def add(self, start: datetime, more: Bucket) -> None:
+        """Adds rows that were counted elsewhere over the same reference to the bucket that begins at `start`."""
+        self._add(self._number(start), more)
+
+    def _grouped(self, table: pa.Table, timestamp: str) -> tuple[Groups, Integers, list[int], int]:
+        """The rows by bucket, each such row's hour of the week, each bucket's number, and how many are undated."""
         if timestamp not in table.column_names:
             raise ValueError(f"column {timestamp} is not in the current data")
         try:
@@ -165,15 +192,13 @@ class TimeBuckets:
         kept = dated if self._oldest is None else dated & (numbers >= self._oldest)
         groups, found = Groups.of_keys(numbers, kept)
         undated = int(dated.size - np.count_nonzero(dated))
-        return groups, found.tolist(), dated.size - undated - groups.rows, undated
+        return groups, groups.ordered(hours_of_week(times)), found.tolist(), undated
 
-    def _add(self, number: int, more: _Bucket) -> None:
+    def _add(self, number: int, more: Bucket) -> None:
         held = self._buckets.get(number)
-        if held is not None:
-            more = _Bucket(held.rows + more.rows, held.counts.plus(more.counts))
-        self._buckets[number] = more
+        self._buckets[number] = more if held is None else held.plus(more)
 
-    def _within(self, start: datetime, end: datetime) -> dict[int, _Bucket]:
+    def _within(self, start: datetime, end: datetime) -> dict[int, Bucket]:
         first, last = (-(-((edge - _EPOCH) // _MICROSECOND) // self._ticks) for edge in (start, end))
         return {number: bucket for number, bucket in self._buckets.items() if first <= number < last}
 

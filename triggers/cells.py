@@ -68,8 +68,8 @@ class CellCounts:
             self.size, cells[order][starts], np.add.reduceat(counts, starts) if starts.size else counts
         )
 
-    def add_to(self, total: Counts) -> None:
-        """Adds every count to its cell of `total`."""
+    def add_to(self, total: NDArray[Any]) -> None:
+        """Adds every count to its cell of `total`, of whole numbers."""
         if self.cells is None:
             np.add(total, self.counts, out=total)
         else:

@@ -11,7 +11,7 @@ same version, since another version predicts otherwise: with those of the refere
 where the reference is no window of the store, with the first ones after its deployment.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -32,16 +32,17 @@ from triggers.evidence import (
 )
 from triggers.incident_state import IncidentState
 from triggers.incident_watch import Watch
+from triggers.kept_look import Span, conversation
 from triggers.quantities import Duration, Rate
-from triggers.references import CurrentFile, Reference, one_reference
+from triggers.references import CurrentFile, Reference, one_reference, slides, span_before, spans_of_predictions
 from triggers.sequential import Material, Pace, look, unseen
 from triggers.verdict import Outcome, Verdict
 from triggers.weights import Weighing, Weights, weigh
-from triggers.wording import count, figure, instant, listing, percent, span
+from triggers.wording import count, figure, listing, percent, span
 
 if TYPE_CHECKING:
     from triggers.judging import Compared
-    from triggers.pairs import Pair
+    from triggers.pairs import KeptPair, Pair
     from triggers.profile import ReferenceProfile
 
 PREDICTION = "prediction"
@@ -133,8 +134,7 @@ class DriftTrigger(Trigger):
         for name in ("current", "share", "season", "multivariate"):
             if getattr(self, name) not in (None, False):
                 raise ValueError(f"method: sequential knows no {name}; take it out, or write method: windows")
-        slides = isinstance(self.reference, Reference) and self.reference.window is not None
-        if slides and isinstance(self.reference, Reference) and self.reference.before is None:
+        if slides(self.reference):
             raise ValueError("method: sequential needs a reference that stays; write reference.before, or training")
         return self
 
@@ -159,6 +159,22 @@ class DriftTrigger(Trigger):
         """The significance level of one look: the false alarms allowed, divided among the looks in their time."""
         return level_per_look(self.false_alarms, self.cadence())
 
+    def look(
+        self, facts: ModelFacts, state: Mapping[str, Any], now: datetime
+    ) -> Generator[Mapping[str, Request], Mapping[str, Any], Verdict]:
+        if self.method == "sequential" or self.current is not None or slides(self.reference) or self.multivariate:
+            return (yield from super().look(facts, state, now))
+        columns, spans = self._columns(facts), self._prediction_spans(facts, now)
+        span, sides = Span(self.window, self.season, natural=self.natural), {}
+        if columns:
+            window = Window(now - self.window, now)
+            sides["current"] = span.buckets(self._reference_request(columns, now), columns, window)
+        if isinstance(spans, tuple):
+            earlier = RowsRequest(spans[0], (TIME, PREDICTION), version=facts.version)
+            sides["prediction_current"] = span.buckets(earlier, (PREDICTION,), spans[1], facts.version)
+        watch = Watch(self.window) if self.incidents else None
+        return (yield from conversation(watch, sides, Evidence(facts, state, {}), now, self._windows))
+
     def requests(self, facts: ModelFacts, state: Mapping[str, Any], now: datetime) -> Mapping[str, Request]:
         columns = self._columns(facts)
         asked: dict[str, Request] = {}
@@ -182,12 +198,14 @@ class DriftTrigger(Trigger):
     def _columns(self, facts: ModelFacts) -> tuple[str, ...]:
         return facts.features if self.features is None else self.features
 
-    def _reference_request(self, columns: tuple[str, ...], now: datetime) -> Request:
+    def _reference_request(
+        self, columns: tuple[str, ...], now: datetime
+    ) -> RowsRequest | TrainingRequest | TableFileRequest:
         if isinstance(self.reference, str):
             return TrainingRequest((TIME, *columns))
         if self.reference.file is not None:
             return TableFileRequest(self.reference.file, columns)
-        return RowsRequest(self._reference_span(now), (TIME, *columns))
+        return RowsRequest(span_before(self.reference, self.window, now), (TIME, *columns))
 
     def _current_request(
         self, columns: tuple[str, ...], facts: ModelFacts, state: Mapping[str, Any], now: datetime
@@ -197,31 +215,11 @@ class DriftTrigger(Trigger):
         whole = Window(now - self.window, now)
         return RowsRequest(self._unseen(facts, state, now) if self.method == "sequential" else whole, (TIME, *columns))
 
-    def _reference_span(self, now: datetime) -> Window:
-        reference = self.reference
-        assert isinstance(reference, Reference)  # noqa: S101 the callers saw to it
-        assert reference.window is not None  # noqa: S101
-        end = reference.before or now - self.window
-        return Window(end - reference.window, end)
-
     def _prediction_spans(self, facts: ModelFacts, now: datetime) -> tuple[Window, Window] | str:
         """The spans of predictions to compare, reference first, or why they cannot be compared."""
         if not self.prediction:
             return "prediction is false"
-        deployed, start = facts.deployed_at, now - self.window
-        if isinstance(self.reference, Reference) and self.reference.window is not None:
-            span_before = self._reference_span(now)
-            assert span_before.start is not None  # noqa: S101 a span of the store has both ends
-            assert span_before.end is not None  # noqa: S101
-            if deployed is None:
-                return span_before, Window(start, now)
-            if span_before.end <= deployed:
-                return f"the reference window ends before version {facts.version} was deployed"
-            return Window(max(span_before.start, deployed), span_before.end), Window(max(start, deployed), now)
-        first = deployed or facts.known_since
-        if first + self.window > start:
-            return f"predictions are compared from {instant(first + 2 * self.window)} on"
-        return Window(first, first + self.window), Window(start, now)
+        return spans_of_predictions(self.reference, self.window, facts, now)
 
     def evaluate(self, evidence: Evidence, now: datetime) -> Verdict:
         in_sequence = self.method == "sequential"
@@ -301,25 +299,25 @@ class DriftTrigger(Trigger):
         except ValueError as error:
             return Verdict(Outcome.ERROR, f"{_sentence_case(str(error))}; {_ADVICE}.", numbers)
 
-    def _pairs(self, evidence: Evidence, now: datetime) -> "tuple[list[Pair], dict[str, str], str | None]":
+    def _pairs(self, evidence: Evidence, now: datetime) -> "tuple[list[Pair | KeptPair], dict[str, str], str | None]":
         """What can be compared, what cannot and why, and, where the whole cannot be judged yet, why."""
-        from triggers.pairs import Pair
+        from triggers.pairs import pair_of
 
         columns, spans = self._columns(evidence.facts), self._prediction_spans(evidence.facts, now)
-        pairs: list[Pair] = []
+        pairs: list[Pair | KeptPair] = []
         unjudged: dict[str, str] = {}
         if columns:
             reference = evidence.answers["reference"]
             if reference is None:
                 return [], {}, _NO_TRAINING
-            pairs.append(Pair(columns, reference, evidence.answers["current"], prediction=False))
+            pairs.append(pair_of(columns, reference, evidence.answers["current"], prediction=False))
             if pairs[0].short_of(self.min_rows):
                 return pairs, {}, f"There are only {self._rows_told(pairs[0])}; {self.min_rows:,} are needed of either"
         if isinstance(spans, str):
             unjudged = {PREDICTION: spans} if self.prediction else {}
         else:
             answers = evidence.answers
-            of_version = Pair(
+            of_version = pair_of(
                 (PREDICTION,), answers["prediction_reference"], answers["prediction_current"], prediction=True
             )
             if of_version.short_of(self.min_rows):
@@ -331,7 +329,9 @@ class DriftTrigger(Trigger):
             return [], unjudged, f"There are no features to compare, and of predictions: {unjudged[PREDICTION]}"
         return pairs, unjudged, None
 
-    def _judge(self, pairs: "list[Pair]", weights: Weights, now: datetime, numbers: dict[str, Any]) -> Verdict:
+    def _judge(
+        self, pairs: "list[Pair | KeptPair]", weights: Weights, now: datetime, numbers: dict[str, Any]
+    ) -> Verdict:
         """Raises ValueError naming a column that cannot be compared."""
         from triggers.comparison import Sizes
         from triggers.judging import figures, furthest, judge_weighted
@@ -374,7 +374,7 @@ class DriftTrigger(Trigger):
             return Verdict(Outcome.QUIET, f"{told}.{more}", numbers, picture=picture)
         return Verdict(Outcome.FIRED, f"{told}.{more}", numbers, picture=picture)
 
-    def _unknown(self, pair: "Pair", compared: "list[Compared]") -> str:
+    def _unknown(self, pair: "Pair | KeptPair", compared: "list[Compared]") -> str:
         """What was to be looked out for and could not be, as the end of a sentence; empty: nothing."""
         side = pair.timeless()
         unknown = ["season"] if self.season is not None and side is not None else []
@@ -385,7 +385,7 @@ class DriftTrigger(Trigger):
         because = f"the {side} has no times" if side else "the reference is too short to know"
         return f", without {' and '.join(unknown)} ({because})"
 
-    def _rows_told(self, pair: "Pair") -> str:
+    def _rows_told(self, pair: "Pair | KeptPair") -> str:
         before, current = pair.rows().values()
         now = f"of {self.current.file}" if self.current and not pair.prediction else f"of the last {span(self.window)}"
         if pair.prediction:

@@ -178,6 +178,38 @@ class Member:
     fired_at: datetime | None
 
 
+@dataclass(frozen=True)
+class ProfileRequest:
+    """A reference as counts, for whoever keeps them. It must stay: `rows` of the store have a window with both ends.
+
+    Answer: `triggers.known.Known`; `triggers.known.Refused` where its columns `names` cannot be counted;
+    None where `rows` is answered by None. `lengths` are those of the windows whose natural variation
+    is asked for, the longest first; with a `season` like is to be compared with like.
+    """
+
+    rows: "RowsRequest | TrainingRequest | TableFileRequest"
+    names: tuple[str, ...]
+    lengths: tuple[timedelta, ...] = ()
+    season: Literal["day", "week"] | None = None
+
+
+@dataclass(frozen=True)
+class BucketsRequest:
+    """Rows of the store over a reference's cells, in buckets that are kept from look to look.
+
+    Answer: a tuple of `triggers.pairs.Counted`, the windows of several lengths that end with `rows`, the
+    longest first; `triggers.known.Refused` where the rows cannot be counted. `rows` is a span of `window` or
+    less, with both ends, and `without` are spans of it whose rows are left out (None: open). `version` as in
+    TallyRequest.
+    """
+
+    reference: ProfileRequest
+    window: timedelta
+    rows: Window
+    version: str | None = None
+    without: tuple[tuple[datetime, datetime | None], ...] = ()
+
+
 Request = (
     CountRequest
     | TallyRequest
@@ -187,6 +219,8 @@ Request = (
     | TableFileRequest
     | FilesRequest
     | MembersRequest
+    | ProfileRequest
+    | BucketsRequest
 )
 
 

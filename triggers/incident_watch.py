@@ -27,6 +27,17 @@ _JUDGED = ("current", "prediction_current", "together_current")
 _NEWEST, _EARLIER = "newest", {"day_before": _DAY, "week_before": _WEEK}
 
 
+class Wanted(Exception):
+    """Rows are needed that were not read."""
+
+
+class Unread:
+    """Stands for a table that was not read: most looks need none of it. Whatever is asked of it raises Wanted."""
+
+    def __getattr__(self, name: str) -> Any:
+        raise Wanted(name)
+
+
 @dataclass(frozen=True)
 class Watch:
     """Over a window of so much time."""
@@ -115,8 +126,8 @@ class Watch:
         if current is not None and newest.num_rows < MIN_ROWS <= current.num_rows:
             return current, None, now - self.window
         start = self._start(remembered, now)
-        if current is None:
-            return newest, None, start
+        if current is None or isinstance(current, Unread):
+            return newest, current, start
         in_window = int((_times(newest) < microseconds(now)).sum())
         return newest, current.slice(0, max(current.num_rows - in_window, 0)), start
 

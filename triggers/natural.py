@@ -25,12 +25,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from math import log, sqrt
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import special
 
-from triggers.blocks import Blocks, Moves
+from triggers.blocks import Moves
 from triggers.comparison import TestName
 
 Floats = NDArray[np.float64]
@@ -66,20 +67,33 @@ class Nature:
         return self.noise * float(special.ndtri(1 - level / 2)) ** 2
 
 
-def natures(blocks: Blocks, lengths: Sequence[timedelta]) -> Mapping[tuple[str, TestName], Nature]:
-    """By column and test, from blocks of one of `lengths`: those of the window first, then shorter ones. Empty: there
-    are fewer than four of any."""
-    chosen = next((each for each in lengths if blocks.number(each) >= _ENOUGH), None)
-    chosen = chosen or next((each for each in lengths if blocks.number(each) >= _FEWEST), None)
-    if chosen is None:
+class InBlocks(Protocol):
+    """A reference in blocks: `triggers.blocks.Blocks`, or what is known of them."""
+
+    def number(self, length: timedelta) -> int: ...
+
+    def moves(self, length: timedelta) -> Mapping[tuple[str, TestName], Moves]: ...
+
+
+def chosen(blocks: InBlocks, lengths: Sequence[timedelta]) -> timedelta | None:
+    """Which of `lengths` the blocks are to have: that of the window first, then shorter ones. None: there are fewer
+    than four of any."""
+    enough = next((each for each in lengths if blocks.number(each) >= _ENOUGH), None)
+    return enough or next((each for each in lengths if blocks.number(each) >= _FEWEST), None)
+
+
+def natures(blocks: InBlocks, lengths: Sequence[timedelta]) -> Mapping[tuple[str, TestName], Nature]:
+    """By column and test, from blocks of one of `lengths`, as `chosen` says. Empty: of none."""
+    length = chosen(blocks, lengths)
+    if length is None:
         return {}
     # A constant column moves by nothing, and by nothing less than sampling would: its nature is not known.
-    moves = {key: move for key, move in blocks.moves(chosen).items() if move.noise > 0}
+    moves = {key: move for key, move in blocks.moves(length).items() if move.noise > 0}
     alike = _alike([move for move in moves.values() if move.test == "rank_sum"])
     found: dict[tuple[str, TestName], Nature] = {}
     for test in dict.fromkeys(move.test for move in moves.values()):
         of_test = {key: move for key, move in moves.items() if move.test == test}
-        found |= _of_one_test(of_test, chosen, alike)
+        found |= _of_one_test(of_test, length, alike)
     return found
 
 

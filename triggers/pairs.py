@@ -1,32 +1,43 @@
 """A reference and the current data, compared over windows of several lengths.
 
-Called by the drift trigger. The current rows are counted once into buckets of a 28th of the window;
-the window, the newest three sevenths and the newest seventh of it are sums of the same buckets. A
-short window sees a large shift at once, a long one a small shift in time. All but the whole window
-are passed over where they hold too few rows.
+Called by the drift trigger. The current rows are counted into buckets of a 28th of the window; the window,
+the newest three sevenths and the newest seventh of it are sums of the same buckets. A short window sees a
+large shift at once, a long one a small shift in time. All but the whole window are passed over where they
+hold too few rows. The counts are made here of two tables (`Pair`), or were kept by whoever answers requests
+(`KeptPair`): it makes no difference to what is found.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
 import pyarrow as pa
 
-from triggers.blocks import Blocks
-from triggers.buckets import TimeBuckets
-from triggers.cells import instants
+from triggers.buckets import Bucket, TimeBuckets
+from triggers.cells import CellCounts
 from triggers.comparison import compare
 from triggers.evidence import TIME
 from triggers.judging import Compared
+from triggers.known import Known, Refused
 from triggers.natural import natures
-from triggers.profile import ReferenceProfile, WindowProfile
-from triggers.season import Season, number_of, strata, thinned
+from triggers.profile import ReferenceProfile, WindowProfile, slots
+from triggers.season import HOURS, Integers, Season
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 _BUCKETS = 28
 _LENGTHS = (28, 12, 4)  # in buckets: a week, three days and one day, where the window is a week
+
+
+def width_of(window: timedelta) -> timedelta:
+    """How long the buckets of a window are."""
+    return max(window // _BUCKETS, _MICROSECOND)
+
+
+def lengths_of(window: timedelta) -> tuple[timedelta, ...]:
+    """How long the windows are that are compared, the longest first."""
+    return (window, *(number * width_of(window) for number in _LENGTHS[1:]))
 
 
 @dataclass(frozen=True)
@@ -39,6 +50,43 @@ class Outlook:
     min_rows: int
     natural: bool
     season: Season | None
+
+
+@dataclass(frozen=True)
+class Counted:
+    """The rows of one window over a reference's cells, and how many lie in each hour of the week (168)."""
+
+    length: timedelta | None  # None: its rows have no time
+    rows: int
+    counts: CellCounts
+    hours: Integers
+
+
+def summed(
+    profile: ReferenceProfile, window: timedelta, now: datetime, newest_first: Iterable[tuple[datetime, Bucket]]
+) -> tuple[Counted, ...]:
+    """The windows that end at `now`, the longest first, as sums of buckets that come with their starts.
+
+    The longest has all buckets, the others those that begin within them: one sum grows over all, so that no more
+    than one is held in full.
+    """
+    total = np.zeros(slots(profile.layouts), dtype=np.int32)  # half the memory, and no window has as many rows
+    hours, rows = np.zeros(HOURS, dtype=np.int64), 0
+    open_lengths = list(lengths_of(window))
+    found: list[Counted] = []
+
+    def close() -> None:
+        found.insert(0, Counted(open_lengths.pop(), rows, CellCounts.of(total.size, None, total), hours.copy()))
+
+    for start, bucket in newest_first:
+        while len(open_lengths) > 1 and start < now - open_lengths[-1]:
+            close()
+        bucket.counts.add_to(total)
+        hours += bucket.hours
+        rows += bucket.rows
+    while open_lengths:
+        close()
+    return tuple(found)
 
 
 @dataclass(frozen=True)
@@ -67,50 +115,75 @@ class Pair:
         Empty: the reference has too little of the window's season. Raises ValueError naming a column
         that cannot be compared.
         """
-        profile = ReferenceProfile.of(self.reference, self.names)
         timed = self.timeless() is None
+        lengths = lengths_of(outlook.window) if timed and outlook.natural else ()
         season = outlook.season if timed else None
-        blocks = Blocks(self.reference, profile, season) if timed and outlook.natural else None
-        windows = list(self._windows(profile, outlook))
-        for place, (length, start, current) in enumerate(windows):
-            reference = profile if season is None else self._like(profile, season, start)
-            if reference is None or (place and current.rows < outlook.min_rows):
-                continue
-            if season is not None and reference.counts.rows < outlook.min_rows:
-                continue
-            shorter = [each for each, _, _ in windows[place:] if each is not None]
-            nature = {} if blocks is None else natures(blocks, shorter)
-            rows = {"reference": reference.counts.rows, "current": current.rows}
-            yield Compared(length, rows, list(compare(reference, current)), nature, reference, current)
+        known = Known.of(self.reference, self.names, lengths, season, dated=season is not None)
+        yield from _compared(known, self._windows(known.profile, outlook), outlook)
 
-    def _windows(
-        self, reference: ReferenceProfile, outlook: Outlook
-    ) -> Iterator[tuple[timedelta | None, datetime, WindowProfile]]:
-        """Each window's length (None: its rows have no time), where it begins, and its rows."""
-        now, window = outlook.now, outlook.window
+    def _windows(self, reference: ReferenceProfile, outlook: Outlook) -> Sequence[Counted]:
         if TIME not in self.current.column_names:
             whole = WindowProfile(reference.layouts)
             whole.add(self.current)
-            yield None, now - window, whole
-            return
-        buckets = TimeBuckets(reference, max(window // _BUCKETS, timedelta(microseconds=1)))
+            counts = CellCounts.of(whole.total.size, None, whole.total)
+            return [Counted(None, whole.rows, counts, np.zeros(HOURS, dtype=np.int64))]
+        buckets = TimeBuckets(reference, width_of(outlook.window))
         buckets.fold(self.current, TIME)
-        start = now - window - buckets.width  # with the bucket that the window begins in
-        yield window, start, buckets.over(start, now)
-        for number in _LENGTHS[1:]:
-            length = number * buckets.width
-            yield length, now - length, buckets.over(now - length, now)
+        newest_first = ((start, buckets.bucket(start)) for start in reversed(buckets.starts))
+        return summed(reference, outlook.window, outlook.now, newest_first)
 
-    def _like(self, profile: ReferenceProfile, season: Season, start: datetime) -> ReferenceProfile | None:
-        """The reference with the mix of strata that the current rows since `start` have; None: it lacks one."""
-        times, dated = instants(self.current.column(TIME))
-        since = times[dated & (times >= (start - _EPOCH) // _MICROSECOND)]
-        mix = np.bincount(strata(since, season), minlength=number_of(season))
-        before, known = instants(self.reference.column(TIME))
-        kept = thinned(strata(before[known], season), mix)
-        if kept is None:
-            return None
-        rows = np.flatnonzero(known)[kept]
-        counts = WindowProfile(profile.layouts)
-        counts.add(self.reference.take(pa.Array.from_buffers(pa.int64(), rows.size, [None, pa.py_buffer(rows)])))
-        return ReferenceProfile(profile.layouts, counts)
+
+@dataclass(frozen=True)
+class KeptPair:
+    """The same of sides that were counted before. The current one has times: it is the predictions store's."""
+
+    names: tuple[str, ...]
+    reference: Known | Refused
+    current: tuple[Counted, ...] | Refused
+    prediction: bool
+
+    def rows(self) -> dict[str, int]:
+        current = self.current.rows if isinstance(self.current, Refused) else self.current[0].rows
+        return {"reference": self.reference.rows, "current": current}
+
+    def short_of(self, rows: int) -> bool:
+        return min(self.rows().values()) < rows
+
+    def timeless(self) -> str | None:
+        return None if isinstance(self.reference, Refused) or self.reference.timed else "reference"
+
+    def compared(self, outlook: Outlook) -> Iterator[Compared]:
+        if isinstance(self.reference, Refused):
+            raise self.reference.error()
+        if isinstance(self.current, Refused):
+            raise self.current.error()
+        yield from _compared(self.reference, self.current, outlook)
+
+
+def pair_of(
+    names: tuple[str, ...],
+    reference: pa.Table | Known | Refused,
+    current: pa.Table | tuple[Counted, ...] | Refused,
+    *,
+    prediction: bool,
+) -> Pair | KeptPair:
+    """The pair of two tables, or of two sides that were counted before."""
+    if isinstance(reference, (Known, Refused)):
+        return KeptPair(names, reference, current, prediction)
+    return Pair(names, reference, current, prediction)
+
+
+def _compared(known: Known, windows: Sequence[Counted], outlook: Outlook) -> Iterator[Compared]:
+    for place, window in enumerate(windows):
+        reference: ReferenceProfile | None = known.profile
+        if known.dated is not None and outlook.season is not None:
+            reference = known.dated.like(known.profile, window.hours, outlook.season)
+            if reference is None or reference.counts.rows < outlook.min_rows:
+                continue
+        if reference is None or (place and window.rows < outlook.min_rows):
+            continue
+        shorter = [each.length for each in windows[place:] if each.length is not None]
+        nature = {} if known.blocks is None else natures(known.blocks, shorter)
+        rows = {"reference": reference.counts.rows, "current": window.rows}
+        current = WindowProfile(known.profile.layouts, window.counts.dense(), window.rows)
+        yield Compared(window.length, rows, list(compare(reference, current)), nature, reference, current)

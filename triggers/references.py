@@ -1,12 +1,14 @@
-"""What the drift trigger compares, as the user names it: the reference, and current data in a file."""
+"""What the drift trigger compares, as the user names it: the reference, current data in a file, and of which time."""
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
+from triggers.evidence import ModelFacts, Window
 from triggers.quantities import Duration
+from triggers.wording import instant
 
 
 def _in_utc(value: datetime) -> datetime:
@@ -50,3 +52,34 @@ def one_reference(value: object) -> "Literal['training'] | Reference":
     if value != "training":
         raise ValueError(f"{value!r} is no reference; write training, {{window: 28d}} or {{file: PATH}}")
     return "training"
+
+
+def slides(reference: "Literal['training'] | Reference") -> bool:
+    """Whether it is another one at each look, so that nothing counted over it is of use again."""
+    return isinstance(reference, Reference) and reference.window is not None and reference.before is None
+
+
+def span_before(reference: Reference, window: timedelta, now: datetime) -> Window:
+    """The time of a reference that is a span of the store, whose current window is so long."""
+    assert reference.window is not None  # noqa: S101 - it is one
+    end = reference.before or now - window
+    return Window(end - reference.window, end)
+
+
+def spans_of_predictions(
+    reference: "Literal['training'] | Reference", window: timedelta, facts: ModelFacts, now: datetime
+) -> tuple[Window, Window] | str:
+    """The spans of predictions to compare, reference first, or why they cannot be compared."""
+    deployed, start = facts.deployed_at, now - window
+    if isinstance(reference, Reference) and reference.window is not None:
+        end = reference.before or start
+        before = end - reference.window
+        if deployed is None:
+            return Window(before, end), Window(start, now)
+        if end <= deployed:
+            return f"the reference window ends before version {facts.version} was deployed"
+        return Window(max(before, deployed), end), Window(max(start, deployed), now)
+    first = deployed or facts.known_since
+    if first + window > start:
+        return f"predictions are compared from {instant(first + 2 * window)} on"
+    return Window(first, first + window), Window(start, now)

@@ -16,6 +16,7 @@ Integers = NDArray[np.int64]
 NAMES: dict[Season, str] = {"day": "hours of the day", "week": "days of the week"}
 _HOUR = 3_600_000_000  # in microseconds
 _STRATA: dict[Season, tuple[int, int]] = {"day": (_HOUR, 24), "week": (24 * _HOUR, 7)}  # the length of one, how many
+HOURS = 168  # of a week: whole hours of the day and whole days of the week alike are made of them
 _LITTLE = 0.01  # a stratum with a smaller share of the window decides nothing about the thinning
 
 
@@ -25,6 +26,17 @@ def strata(instants: Integers, season: Season | None) -> Integers:
         return np.zeros(instants.size, dtype=np.int64)
     length, number = _STRATA[season]
     return instants // length % number
+
+
+def hours_of_week(instants: Integers) -> Integers:
+    """The hour of the week of each row by its time, in microseconds since 1970; the first begins on a Thursday."""
+    return instants // _HOUR % HOURS
+
+
+def strata_of_hours(hours: Integers, season: Season) -> Integers:
+    """The stratum of each row by its hour of the week."""
+    length, number = _STRATA[season]
+    return hours // (length // _HOUR) % number
 
 
 def number_of(season: Season | None) -> int:

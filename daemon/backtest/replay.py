@@ -14,9 +14,11 @@ from typing import Any, Protocol
 
 from daemon.backtest.history import History
 from daemon.evidence import EvidenceReader
+from daemon.idling import Bells
 from daemon.monitor import Monitor
 from daemon.reconciler import Reconciler
 from retraind.audit import AuditLog
+from retraind.config.predictions import Predictions
 from retraind.config.settings import Model, Settings
 from retraind.ledger import Ledger, Transaction, jobs, looks, models
 
@@ -53,6 +55,17 @@ class _Announcements:
         self.waiting.append(job)
 
 
+class _Past(Bells):
+    """Rings for what the history shows."""
+
+    def __init__(self, history: History) -> None:
+        super().__init__()
+        self._history = history
+
+    def token(self, predictions: Predictions) -> str:  # noqa: ARG002  # there is one store
+        return self._history.change_token()
+
+
 class Replay(Monitor):
     """Watches one model from `since` on. `finest` is the shortest time between looks that a trigger makes by its pace
     alone; schedules keep their instants."""
@@ -68,6 +81,7 @@ class Replay(Monitor):
         self.history = history
         self._one = self._watched[name]
         self._one.reader = EvidenceReader(name, self._one.model, ledger, store=history)
+        self._bells = _Past(history)
 
     def begin(self, since: datetime) -> None:
         """At `since` the model is known, and a first version is deployed as if somebody had asked for it."""

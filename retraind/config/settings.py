@@ -274,6 +274,11 @@ class Settings(Section):
         return self._source_path.parent
 
     @property
+    def profiles(self) -> Path:
+        """The directory of what the daemon has counted, a directory for each model. It can always be made again."""
+        return self.state / "profiles"
+
+    @property
     def jobs_directory(self) -> Path:
         """One directory per job is made in it."""
         return self.state / "jobs"

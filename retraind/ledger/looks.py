@@ -1,11 +1,12 @@
 """Every look at a trigger: its answer, what was decided, and the state it carries to the next."""
 
-from collections.abc import Mapping
+import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, bindparam, insert, select, update
+from sqlalchemy import Connection, Row, bindparam, column, func, insert, select, text, tuple_, update
 
 from retraind.ledger import tables
 from retraind.ledger.ledger import Transaction
@@ -79,6 +80,40 @@ def records(connection: Connection, model: str | None = None) -> list[TriggerRec
 def save(transaction: Transaction, model: str, trigger: str, values: Mapping[str, Any]) -> None:
     """Sets columns of the trigger's record."""
     upsert(transaction, _triggers, {"model": model, "trigger": trigger}, values)
+
+
+NOTHING_NEW = "nothing new in the store"
+_NEWEST = select(tables.chain.c.seq)
+_NAMED = (
+    select(tables.events.c.model, func.max(tables.events.c.seq))
+    .where(tables.events.c.seq > bindparam("since"))
+    .group_by(tables.events.c.model)
+)
+_PAIRS = {
+    "sqlite": text("SELECT json_extract(value, '$[0]'), json_extract(value, '$[1]') FROM json_each(:pairs)"),
+    "postgresql": text("SELECT value->>0, value->>1 FROM json_array_elements(CAST(:pairs AS json))"),
+}
+_PASS_OVER = {
+    dialect: update(_triggers)
+    .where(tuple_(_triggers.c.model, _triggers.c.trigger).in_(pairs.columns(column("model"), column("trigger"))))
+    .values(last_look_at=bindparam("now"), next_look_at=bindparam("due"), decision=bindparam("because"))
+    for dialect, pairs in _PAIRS.items()
+}
+
+
+def events_since(connection: Connection, seq: int) -> tuple[int, Mapping[str, int]]:
+    """The last event's number, and the last one of each model that events after `seq` name."""
+    newest = connection.execute(_NEWEST).scalar_one()
+    if newest == seq:
+        return newest, {}
+    return newest, {model: last for model, last in connection.execute(_NAMED, {"since": seq}) if model is not None}
+
+
+def pass_over(transaction: Transaction, triggers: Sequence[tuple[str, str]], due: datetime | None) -> None:
+    """Notes a look that found nothing new at each of `triggers` (model, trigger), whose next look is due at `due`."""
+    connection = transaction.connection
+    values = {"now": transaction.now, "due": due, "because": NOTHING_NEW, "pairs": json.dumps(triggers)}
+    connection.execute(_PASS_OVER[connection.dialect.name], values)
 
 
 def keep(transaction: Transaction, model: str, trigger: str, verdict: Verdict, decision: str, job: str | None) -> None:

@@ -51,29 +51,29 @@ class Reading:
         raw = self.rows.time.raw
         order = [raw, *([self.rows.key] if self.rows.key is not None else [])]
         while True:
-            found = self._read(self._statement().where(*self.conditions, *later).order_by(*order).limit(limit))
+            found = self.read([*self.conditions, *later], order, limit)
             if found.num_rows < limit:
                 if found.num_rows:
-                    yield self._finished(found)
+                    yield self.finished(found)
                 return
             end = found["raw"][-1]
             whole = found.num_rows - (pc.sum(pc.equal(found["raw"], end)).as_py() or 0)
             if whole == 0:
                 limit *= 2
                 continue
-            yield self._finished(found.slice(0, whole))
+            yield self.finished(found.slice(0, whole))
             later, limit = [raw >= bound(end.as_py())], batch_rows
 
     def newest(self, last: int) -> Chunk:
         """The newest `last` rows, oldest first."""
         conditions = [*self.conditions, *beginning(self.rows, list(self.conditions), last)]
-        statement = self._statement().where(*conditions).order_by(*newest_first(self.rows)).limit(last)
-        found = self._read(statement)
-        return self._finished(found.take(pa.array(range(found.num_rows - 1, -1, -1), pa.int64())))
+        found = self.read(conditions, newest_first(self.rows), last)
+        return self.finished(found.take(pa.array(range(found.num_rows - 1, -1, -1), pa.int64())))
 
-    def _statement(self) -> Select[Any]:
+    def _statement(self, *, instants: bool) -> Select[Any]:
         backend, shape = self.rows.backend, self.rows.shape
-        columns = [self.rows.time.raw.label("raw"), self.rows.time.instant.label(_INSTANT)]
+        columns = [self.rows.time.raw.label("raw")]
+        columns += [self.rows.time.instant.label(_INSTANT)] if instants else []
         odd = []
         for place, field, kind in self._stored():
             value = backend.value(shape, field)
@@ -90,10 +90,27 @@ class Reading:
             if field is not None and name != "timestamp"
         ]
 
-    def _read(self, statement: Select[Any]) -> pa.Table:
-        return self.rows.backend.session.read(statement)
+    def read(
+        self,
+        conditions: Sequence[ColumnElement[bool]],
+        order: Sequence[ColumnElement[Any]],
+        limit: int,
+        also: Sequence[ColumnElement[Any]] = (),
+    ) -> pa.Table:
+        """So many rows of the table, with what `finished` takes and the columns `also`. Raises StoreError."""
+        session, time = self.rows.backend.session, self.rows.time
+        for instants in ([False] if time.read_here else []) + [True]:
+            statement = self._statement(instants=instants).add_columns(*also)
+            found = session.read(statement.where(*conditions).order_by(*order).limit(limit))
+            if instants:
+                return found
+            none = pa.chunked_array([], ARROW_TYPES[Kind.TIME])
+            read = time.read(found["raw"]) if found.num_rows else none
+            if read is not None:
+                return found.append_column(_INSTANT, read)
+        raise AssertionError("the database is asked in the end")
 
-    def _finished(self, found: pa.Table) -> Chunk:
+    def finished(self, found: pa.Table) -> Chunk:
         """The columns by name and of their types. Raises StoreError for a value that does not fit."""
         instants = found[_INSTANT].combine_chunks()
         if instants.null_count:

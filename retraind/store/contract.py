@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from types import TracebackType
 from typing import TYPE_CHECKING, Protocol, Self
 
@@ -59,6 +59,19 @@ class PredictionsStore(Protocol):
         come oldest first unless timestamps are text that spells UTC in several ways or carries other
         zones: then the order is the text's.
         """
+
+    def census(self, window: Window, width: timedelta, version: str | None = None) -> dict[datetime, int]:
+        """How many rows each stretch of `width` has, by where it begins: at multiples of `width` since 1970, of those
+        that have any. The window has both ends; of `version` as in TallyRequest."""
+
+    def newest_key(self) -> int | None:
+        """The greatest key in the table, which grows with most rows that come; None: there is none of whole numbers."""
+
+    def arrived(
+        self, request: RowsRequest, since: int, until: int, batch_rows: int = BATCH_ROWS
+    ) -> "Iterator[pa.RecordBatch]":
+        """The rows asked for whose key is above `since`, up to `until`, in batches as `batches` has them, in the order
+        of keys. Only for a store that has keys (`newest_key`); `request.last` is none."""
 
     def change_token(self) -> str:
         """A text that stays the same while nothing new has come, and is cheap to ask for.

@@ -3,10 +3,10 @@
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import TIMESTAMP, ColumnElement, Double, cast, func, literal_column
+from sqlalchemy import TIMESTAMP, BigInteger, ColumnElement, Double, cast, func, literal_column
 
 from retraind.store.session import bound
-from retraind.store.timestamps import EPOCH, ZONE_MARGIN, TimeColumn, shifted_instant
+from retraind.store.timestamps import EPOCH, MICROSECOND, ZONE_MARGIN, TimeColumn, shifted_instant
 from triggers.evidence import Window
 
 INSTANT = TIMESTAMP(timezone=True)
@@ -33,6 +33,9 @@ class PostgresTimestamp(TimeColumn):
         utc = instant.astimezone(UTC)
         return bound(utc if self._zoned else utc.replace(tzinfo=None))
 
+    def place(self, start: datetime, width: timedelta) -> ColumnElement[int]:
+        return _place(self.instant, start, width)
+
 
 class PostgresText(TimeColumn):
     """Text that Postgres reads as a timestamptz: ISO 8601 and a little more. It refuses other text itself."""
@@ -55,6 +58,9 @@ class PostgresText(TimeColumn):
             conditions.append(self.instant < bound(window.end.astimezone(UTC)))
         return conditions
 
+    def place(self, start: datetime, width: timedelta) -> ColumnElement[int]:
+        return _place(self.instant, start, width)
+
 
 class PostgresNumber(TimeColumn):
     """Epoch seconds or milliseconds, whole or not."""
@@ -76,6 +82,16 @@ class PostgresNumber(TimeColumn):
             conditions.append(self.instant < bound(window.end.astimezone(UTC)))
         return conditions
 
+    def place(self, start: datetime, width: timedelta) -> ColumnElement[int]:
+        return _place(self.instant, start, width)
+
 
 def _seconds(instant: datetime) -> int:
     return (instant - EPOCH) // timedelta(seconds=1)
+
+
+def _place(instant: ColumnElement[Any], start: datetime, width: timedelta) -> ColumnElement[int]:
+    """In doubles, which hold microseconds of centuries exactly once they are rounded."""
+    since = func.date_part(literal_column("'epoch'"), instant - bound(start.astimezone(UTC)))
+    ticks = func.round(since * literal_column("1000000::float8"))
+    return cast(func.floor(ticks / bound(float(width // MICROSECOND))), BigInteger)

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import datetime
+from datetime import datetime, timedelta
 from types import TracebackType
 from typing import Any, Self
 
@@ -13,6 +13,7 @@ from sqlalchemy import ColumnElement, case, func, null, select
 from retraind.config.predictions import Predictions
 from retraind.errors import StoreError
 from retraind.store.backend import Backend
+from retraind.store.census import arrived, census, newest_key
 from retraind.store.chunks import reading
 from retraind.store.columns import ARROW_TYPES, Kind, TableShape, field_of, fixed_kinds
 from retraind.store.contract import BATCH_ROWS, Problem
@@ -79,6 +80,23 @@ class TableReader:
                 yield from asked.newest(request.last).table.to_batches(batch_rows)
                 return
             for chunk in asked.oldest_first(batch_rows):
+                yield from chunk.table.to_batches()
+
+    def census(self, window: Window, width: timedelta, version: str | None = None) -> dict[datetime, int]:
+        with self._source() as rows:
+            return {} if rows is None else census(rows, window, width, version)
+
+    def newest_key(self) -> int | None:
+        with self._source() as rows:
+            return None if rows is None else newest_key(rows)
+
+    def arrived(
+        self, request: RowsRequest, since: int, until: int, batch_rows: int = BATCH_ROWS
+    ) -> Iterator[pa.RecordBatch]:
+        with self._source() as rows:
+            if rows is None:
+                return
+            for chunk in arrived(reading(rows, request), since, until, batch_rows):
                 yield from chunk.table.to_batches()
 
     def change_token(self) -> str:

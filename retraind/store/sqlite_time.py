@@ -4,7 +4,9 @@ from abc import abstractmethod
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import BigInteger, ColumnClause, ColumnElement, case, cast, func, literal_column, null
+import pyarrow as pa
+import pyarrow.compute as pc
+from sqlalchemy import BigInteger, ColumnClause, ColumnElement, and_, case, cast, func, literal_column, null, or_
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
 
@@ -30,6 +32,12 @@ class SqliteTime(TimeColumn):
             return [func.coalesce(self.instant, bound(start)) >= bound(start)]
         return [func.coalesce(self.instant, bound(last)) <= bound(last)] if last is not None else []
 
+    def place(self, start: datetime, width: timedelta) -> ColumnElement[int]:
+        found: ColumnElement[int] = (self.instant - bound(microseconds(start))).op("/", precedence=8)(
+            bound(width // MICROSECOND)
+        )
+        return found
+
     @abstractmethod
     def _near(self, window: Window) -> list[ColumnElement[bool]]:
         """Conditions on the raw value, for an index to use, that leave out no row of the window."""
@@ -46,6 +54,25 @@ class SqliteText(SqliteTime):
 
     def __init__(self, raw: ColumnElement[Any]) -> None:
         super().__init__(raw, IsoMicroseconds(raw))
+        self.read_here = True
+
+    def within(self, window: Window) -> list[ColumnElement[bool]]:
+        """Text that lies further inside than any zone could reach needs no reading, which takes SQLite far longer than
+        all the rest: nearly all of a long window."""
+        exactly = self._exactly(window)
+        low = window.start and shifted_instant(window.start, ZONE_MARGIN)
+        high = window.end and shifted_instant(window.end, -ZONE_MARGIN)
+        inside = [] if low is None else [self.raw >= bound(_written(low + timedelta(seconds=1), "T"))]
+        inside += [] if high is None else [self.raw < bound(_written(high, " "))]
+        if not exactly or len(inside) < len([each for each in (window.start, window.end) if each is not None]):
+            return [self.raw.is_not(None), *self._near(window), *exactly]
+        return [self.raw.is_not(None), *self._near(window), or_(and_(*inside), *exactly)]
+
+    def read(self, raw: pa.ChunkedArray) -> pa.ChunkedArray | None:
+        """All with a zone, or all without: as most tables are. Other times are read by SQLite from then on."""
+        found = _read(raw)
+        self.read_here = found is not None
+        return found
 
     def _near(self, window: Window) -> list[ColumnElement[bool]]:
         conditions = []
@@ -80,6 +107,20 @@ class SqliteNumber(SqliteTime):
         if window.end is not None:
             conditions.append(self.raw <= bound((_seconds(window.end) + 2) * self._per_second))
         return conditions
+
+
+def _read(raw: pa.ChunkedArray) -> pa.ChunkedArray | None:
+    if not pa.types.is_string(raw.type) or raw.null_count:
+        return None
+    to_the_minute = pc.equal(pc.utf8_slice_codeunits(raw, 13, 14), ":")  # Arrow reads hours alone, too
+    if not pc.all(pc.or_(to_the_minute, pc.equal(pc.utf8_length(raw), 10))).as_py():
+        return None
+    for kind in (pa.timestamp("us", "UTC"), pa.timestamp("us")):
+        try:
+            return raw.cast(kind).cast(pa.int64()).cast(pa.timestamp("us", "UTC"))
+        except pa.ArrowInvalid:
+            continue
+    return None
 
 
 def microseconds(instant: datetime) -> int:

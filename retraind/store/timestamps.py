@@ -9,6 +9,7 @@ from abc import ABC, abstractmethod
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
+import pyarrow as pa
 from sqlalchemy import ColumnElement
 
 from retraind.config.predictions import TimestampFormat
@@ -27,6 +28,7 @@ class TimeColumn(ABC):
     """The time of a row, in SQL."""
 
     in_order: bool  # raw values sort as their instants do
+    read_here = False  # whether `read` is worth trying: what it cannot read, the database can
 
     def __init__(self, raw: ColumnElement[Any], instant: ColumnElement[Any]) -> None:
         self.raw = raw
@@ -35,6 +37,15 @@ class TimeColumn(ABC):
     @abstractmethod
     def within(self, window: Window) -> list[ColumnElement[bool]]:
         """Conditions, all of which hold for exactly the rows of the window, and for rows that `unreadable` shows."""
+
+    def read(self, raw: pa.ChunkedArray) -> pa.ChunkedArray | None:  # noqa: ARG002 - part of the contract
+        """The instants (timestamp[us, UTC]) of values as they are stored. None: the database must be asked for them."""
+        return None
+
+    @abstractmethod
+    def place(self, start: datetime, width: timedelta) -> ColumnElement[int]:
+        """Which stretch of `width` since `start` a row lies in, counted from 0; NULL where its time cannot be read.
+        Rows before `start` are no matter of it."""
 
     @property
     def unreadable(self) -> ColumnElement[Any] | None:
