@@ -12,7 +12,6 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
 
 import structlog
 
@@ -20,13 +19,13 @@ from daemon import looking
 from daemon.announcer import Announcer
 from daemon.evidence import EvidenceReader
 from daemon.idling import Bells, Idle, Note, Place, pass_over
+from daemon.turns import first_due, rank
 from daemon.watching import FileWatcher
 from retraind.clock import StepWatch
 from retraind.config.settings import Model, Settings
 from retraind.errors import BrokerUnreachable, Conflict, LeaseLost, LedgerError, StoreError
 from retraind.ledger import Connection, Ledger, Transaction, looks, models
 from retraind.queue import Queue
-from triggers.base import Trigger
 from triggers.verdict import Outcome
 
 _log = structlog.get_logger(__name__)
@@ -184,7 +183,7 @@ class Monitor:
         facts = models.facts(connection, watched.name, watched.model.predictions.columns.feature_names, now)
         for trigger_name, trigger in watched.model.triggers.items():
             record = looks.record(connection, watched.name, trigger_name)
-            watched.due[trigger_name] = _first_due(trigger, record, facts, now)
+            watched.due[trigger_name] = first_due(trigger, record, facts, now)
 
     def _wait_for_wakes(self, seconds: float) -> None:
         try:
@@ -221,7 +220,7 @@ class Monitor:
     def _chosen(self, watched: Watched, now: datetime) -> list[str]:
         """The triggers that are due or were woken, in the order of their looks."""
         names = [name for name, due in watched.due.items() if due is not None and due <= now]
-        chosen = sorted({*names, *watched.woken}, key=lambda name: _rank(watched.model.triggers[name]))
+        chosen = sorted({*names, *watched.woken}, key=lambda name: rank(watched.model.triggers[name]))
         watched.woken.clear()
         return chosen
 
@@ -384,20 +383,3 @@ class Monitor:
             self.announcements.announce(job, "daemon")
         except (BrokerUnreachable, LedgerError) as error:
             _log.info("announce_failed", job=job, error=str(error))
-
-
-def _rank(trigger: Trigger) -> int:
-    """Incidents are looked for first, and members are looked at before the triggers that combine them."""
-    if trigger.finds_incidents:
-        return 0
-    return 2 if hasattr(trigger, "of") else 1
-
-
-def _first_due(trigger: Trigger, record: Any, facts: Any, now: datetime) -> datetime | None:
-    """When to look first after a start: as planned before it, or sooner if the configuration now says so, or the clock
-    that it was planned by was set back since."""
-    if record.last_look_at is None:
-        return now
-    planned = record.next_look_at
-    fresh = trigger.next_look(facts, record.state or {}, min(record.last_look_at, now))
-    return min((instant for instant in (planned, fresh) if instant is not None), default=None)

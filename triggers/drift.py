@@ -38,7 +38,7 @@ from triggers.references import CurrentFile, Reference, one_reference, slides, s
 from triggers.sequential import Material, Pace, look, unseen
 from triggers.verdict import Outcome, Verdict
 from triggers.weights import Weighing, Weights, weigh
-from triggers.wording import count, figure, listing, percent, span
+from triggers.wording import count, figure, listing, percent, sentence_case, span
 
 if TYPE_CHECKING:
     from triggers.judging import Compared
@@ -259,7 +259,7 @@ class DriftTrigger(Trigger):
             weights = self._weights(evidence.facts, [name for pair in pairs for name in pair.names])
             return self._together(self._judge(pairs, weights, now, numbers), weights, evidence.answers)
         except ValueError as error:
-            return Verdict(Outcome.ERROR, f"{_sentence_case(str(error))}; {_ADVICE}.", numbers)
+            return Verdict(Outcome.ERROR, f"{sentence_case(str(error))}; {_ADVICE}.", numbers)
 
     def _weights(self, facts: ModelFacts, columns: Sequence[str]) -> Weights:
         """Raises ValueError where `weights` names a column that is not compared, or leaves none."""
@@ -297,7 +297,7 @@ class DriftTrigger(Trigger):
             weights = self._weights(facts, columns)
             return look(material, Pace(self.cadence(), self.false_alarms), sizes, weights, numbers)
         except ValueError as error:
-            return Verdict(Outcome.ERROR, f"{_sentence_case(str(error))}; {_ADVICE}.", numbers)
+            return Verdict(Outcome.ERROR, f"{sentence_case(str(error))}; {_ADVICE}.", numbers)
 
     def _pairs(self, evidence: Evidence, now: datetime) -> "tuple[list[Pair | KeptPair], dict[str, str], str | None]":
         """What can be compared, what cannot and why, and, where the whole cannot be judged yet, why."""
@@ -398,7 +398,3 @@ class DriftTrigger(Trigger):
             against = "of the reference window"
         noun = "prediction" if pair.prediction else "row"
         return f"{count(current, noun)} {now} against {before:,} {against}"
-
-
-def _sentence_case(text: str) -> str:
-    return text[:1].upper() + text[1:]

@@ -65,3 +65,8 @@ def listing(names: Sequence[str], most: int = 3) -> str:
 def series(names: Sequence[str], last: str) -> str:
     """All of `names`, the last of them after the word `last`: `noise, effect and nature`."""
     return f" {last} ".join(filter(None, [", ".join(names[:-1]), names[-1]]))
+
+
+def sentence_case(text: str) -> str:
+    """With a capital at its beginning, and the rest as it is."""
+    return text[:1].upper() + text[1:]
