@@ -7,8 +7,8 @@ weights add up to nothing where the level at the start is not known, so that a l
 contrast of zero. Its one-sided bound puts the stretches' own intervals together (MOVER: Zou and Donner
 2008), which keeps what is exact and skewed about them; the level of the look is divided among the
 contrasts (Bonferroni). Days that differ by more than their rows explain widen the bound by as much as
-the days do (a quasi-likelihood's dispersion; Wedderburn 1974), and by more where days resemble their
-neighbours (the long-run variance of Newey and West 1987).
+the days do (a quasi-likelihood's dispersion; Wedderburn 1974). Days that resemble their neighbours are not
+told from a decay.
 """
 
 from collections.abc import Callable, Sequence
@@ -23,7 +23,6 @@ _FEWEST_GROUPS = 3
 _FEWEST_DAYS = 6  # with fewer parts their spread tells nothing
 _LABELS_A_PART = 30
 _ONE_DEVIATION = 0.6827
-_LAGS = 3  # neighbours that a day may resemble
 
 
 @dataclass(frozen=True)
@@ -191,17 +190,11 @@ def _start(contrast: _Contrast, parts: Sequence[Part], measured: Sequence[Estima
 
 def _dispersion(decay: Decay, sign: int, days: Sequence[tuple[Part, Estimate | None]]) -> float:
     """How much further parts lie from the decay than their rows explain, as a factor of the error: 1, no further."""
-    errors = []
+    squares = []
     for part, estimate in days:
         if estimate is None or part.labelled < _LABELS_A_PART:
             continue
         error = (estimate.high - estimate.low) / 2 / deviations(_ONE_DEVIATION)
         if error > 0:
-            errors.append((estimate.value - decay.before - sign * decay.on(part.middle)) / error)
-    if len(errors) < _FEWEST_DAYS:
-        return 1.0
-    apart = sum(error**2 for error in errors)
-    together = sum(
-        2 * (1 - lag / (_LAGS + 1)) * sum(map(_product, errors, errors[lag:])) for lag in range(1, _LAGS + 1)
-    )
-    return sqrt(max((apart + max(together, 0.0)) / (len(errors) - 2), 1.0))
+            squares.append(((estimate.value - decay.before - sign * decay.on(part.middle)) / error) ** 2)
+    return sqrt(max(sum(squares) / (len(squares) - 2), 1.0)) if len(squares) >= _FEWEST_DAYS else 1.0
