@@ -4,6 +4,7 @@ true."""
 import json
 import os
 import signal
+import subprocess
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -41,7 +42,7 @@ def assert_exactly_one_run(system: System) -> None:
     assert system.run("audit", "verify").returncode == 0
 
 
-def hold_in_training(system: System) -> "Any":
+def hold_in_training(system: System) -> "subprocess.Popen[bytes]":
     (system.folder / "hold").touch()
     up = system.start("up")
     trained_again(system)
@@ -77,8 +78,8 @@ def test_the_decider_is_killed_after_deciding_and_the_worker_sleeps_past_its_lea
     assert second.poll() is None
 
 
-def test_the_job_s_process_and_then_its_worker_are_killed_in_the_middle_of_a_step(make_system: MakeSystem) -> None:
-    system = make_system(policy={"retries": {"attempts": 3, "delay": "1s"}})
+def test_whoever_is_killed_in_the_middle_of_a_step_there_is_one_run_on_one_set_of_data(make_system: MakeSystem) -> None:
+    system = make_system(policy={"retries": {"attempts": 5, "delay": "1s"}})
     up = hold_in_training(system)
     data = next(system.folder.glob("state/jobs/*/data/data.parquet"))
     before = (data.read_bytes(), data.stat().st_mtime_ns)
@@ -86,33 +87,37 @@ def test_the_job_s_process_and_then_its_worker_are_killed_in_the_middle_of_a_ste
         training.kill()
     trained_again(system)
     assert [job["state"] for job in shown(system)] == ["running"]
-    training, workers = children_of(up.pid, TRAINING), children_of(up.pid, "worker")
+
+    kill_workers(up.pid)
+    trained_again(system)
+    assert len(system.events("job.recovered")) == 1
+
+    kill_at_one_stroke(up)
+    system.start("up")
+    trained_again(system)
+    (system.folder / "hold").unlink()
+    assert_exactly_one_run(system)
+    assert (data.read_bytes(), data.stat().st_mtime_ns) == before
+    assert (system.folder / "models/production/current/MLmodel").is_file()
+
+
+def kill_workers(up: int) -> None:
+    training, workers = children_of(up, TRAINING), children_of(up, "worker")
     assert training
     for worker in workers:
         with suppress(psutil.NoSuchProcess):  # a child ends when its parent is killed
             worker.kill()
     psutil.wait_procs([*training, *workers], timeout=20)
     assert not [process for process in training if process.is_running()]
-    trained_again(system)
-    (system.folder / "hold").unlink()
-    assert_exactly_one_run(system)
-    assert len(system.events("job.recovered")) == 1
-    assert (data.read_bytes(), data.stat().st_mtime_ns) == before
-    assert (system.folder / "models/production/current/MLmodel").is_file()
 
 
-def test_decider_and_worker_are_killed_together_in_the_middle_of_a_step(make_system: MakeSystem) -> None:
-    system = make_system()
-    up = hold_in_training(system)
+def kill_at_one_stroke(up: "subprocess.Popen[bytes]") -> None:
     training = children_of(up.pid, TRAINING)
     assert training
     kill_tree(up.pid, signal.SIGKILL)
     up.wait()
     psutil.wait_procs(training, timeout=20)
     assert not [process for process in training if process.is_running()]
-    (system.folder / "hold").unlink()
-    system.start("up")
-    assert_exactly_one_run(system)
 
 
 def test_the_decider_of_a_one_minute_schedule_is_down_for_three_minutes(
