@@ -34,12 +34,18 @@ class Retraining:
     """One job of a replay. `seconds` is what the training took; 0 where nothing was trained."""
 
     at: datetime
-    triggers: tuple[str, ...]  # that caused it; none for the first version
+    fired: tuple[
+        tuple[str, datetime], ...
+    ]  # the triggers that caused or joined it, and when; none for the first version
     reason: str
     outcome: str  # deployed, gate_failed or failed
     because: str | None
     rows: int  # labelled rows of its window
     challenger: Challenger | None
+
+    @property
+    def triggers(self) -> list[str]:
+        return list(dict.fromkeys(trigger for trigger, _ in self.fired))
 
     @property
     def seconds(self) -> float:
@@ -71,8 +77,8 @@ class Retrainer:
         ignored = self.model.policy.on_incident is OnIncident.IGNORE
         window = window_of(self.model.training.data, now)
         rows = self._rows(window, [] if ignored else spoilt)
-        triggers = tuple(dict.fromkeys(cause["trigger"] for cause in causes))
-        made = Retraining(now, triggers, held.job.reason, "deployed", None, rows.num_rows, None)
+        fired = tuple((cause["trigger"], cause["at"]) for cause in causes)
+        made = Retraining(now, fired, held.job.reason, "deployed", None, rows.num_rows, None)
         made = made if self.trainer is None else self._trained(made, rows, self.trainer)
         self.made.append(made)
         self._close(ledger, held, made, window, rows)

@@ -118,8 +118,24 @@ def test_a_member_counts_for_the_trigger_that_combines_it(folder: Path) -> None:
     )
     combined = triggers + "      both: {type: all, of: [drift, decay], within: 2d}\n"
     report = replayed(folder, combined, finest=timedelta(hours=8))
-    assert TURN < configured(report).jobs[0].at < TURN + timedelta(days=6)
+    assert TURN < configured(report).jobs[0].at < TURN + timedelta(days=8)
     assert configured(report).jobs[0].triggers == ["both"]
+
+
+def test_another_configuration_of_the_model_is_replayed_beside_it(folder: Path) -> None:
+    other = past.configure(folder, "      often: {type: interval, every: 10d}").rename(folder / "often.yaml")
+    report = replayed(folder, "      seldom: {type: interval, every: 30d}", compare=("often.yaml", "14d"))
+    assert [(each.name, each.retrainings) for each in report.policies] == [("configured", 1), ("often", 5), ("14d", 4)]
+    other.write_text(other.read_text().replace("past.db", "elsewhere.db"))
+    with pytest.raises(ConfigurationError, match=r"often\.yaml reads the predictions of 'delays' from another table"):
+        replayed(folder, compare=("often.yaml",))
+
+
+def test_a_firing_that_waited_is_told_as_retrained_for(folder: Path) -> None:
+    triggers = '      weekly: {type: cron, schedule: "0 6 * * 0"}'
+    report = replayed(folder, triggers, "{cooldown: 9d}", finest=timedelta(hours=6))
+    assert [each.retrained for each in report.alarms if each.trigger == "weekly"][:3] == [True, True, True]
+    assert any(each.at.weekday() != 6 for each in configured(report).jobs)
 
 
 def test_file_triggers_are_left_out_and_said_to_be(folder: Path) -> None:
