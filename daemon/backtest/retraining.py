@@ -21,7 +21,7 @@ from retraind.config.settings import Model
 from retraind.errors import ConfigurationError
 from retraind.ledger import Ledger, incidents, jobs, models, work
 from retraind.ledger.rows import Version
-from retraind.states import JobState
+from retraind.states import JobState, Stage
 from retraind.training_rows import holdout_begins, outside, window_of
 from triggers.evidence import TIME, RowsRequest, Window
 
@@ -113,6 +113,9 @@ class Retrainer:
             if version is None:
                 jobs.close(transaction, job, JobState(made.outcome), breaker, error=made.because)
                 return
+            if made.challenger is not None and made.challenger.importance is not None:
+                work.begin_stage(transaction, held, Stage.EVALUATE)  # what drift is weighed by is read from its result
+                work.succeed(transaction, held, Stage.EVALUATE, {"importance": made.challenger.importance})
             work.record_version(transaction, held, version)
             models.deploy(transaction, self.name, version.version, job.id)
             jobs.close(transaction, job, JobState.DEPLOYED, breaker)

@@ -10,10 +10,13 @@ from typing import Any
 import past
 import pytest
 
+from daemon.backtest.history import History
 from daemon.backtest.report import BacktestReport, PolicyReport
 from daemon.backtest.run import Wishes, backtest
+from daemon.backtest.training import Asked, Trainer
 from daemon.backtest.tune import tune
 from retraind.errors import ConfigurationError, RetraindError
+from triggers.evidence import RowsRequest, Window
 from triggers.quantities import Rate
 
 SINCE = past.START + timedelta(days=22)
@@ -154,7 +157,7 @@ def test_without_a_label_delay_it_is_said_that_labels_may_come_too_soon(folder: 
 
 def test_versions_are_really_trained_and_a_policy_that_sees_the_turn_beats_never(folder: Path) -> None:
     triggers = "      decay: {type: performance, metric: accuracy, below: 0.85, window: 7d}"
-    report = replayed(folder, triggers, "{cooldown: 15d}", train=True, compare=("never", "fixed", "oracle"))
+    report = replayed(folder, triggers, "{cooldown: 40d}", train=True, compare=("never", "fixed", "oracle"))
     by_name = {each.name: each for each in report.policies}
     assert set(by_name) == {"configured", "never", "fixed", "oracle"}
     values = {name: each.value or 0.0 for name, each in by_name.items()}
@@ -176,6 +179,18 @@ def test_a_challenger_that_fails_its_gate_does_not_serve(folder: Path) -> None:
     assert [each.outcome for each in mine.jobs] == ["gate_failed"]
     assert "wanted at least 1" in str(mine.jobs[0].because)
     assert mine.value == never.value
+
+
+def test_drift_is_weighed_by_what_the_rehearsed_version_leans_on(folder: Path, tmp_path: Path) -> None:
+    file = past.configure(folder)
+    model = past.settings(file).models["delays"]
+    history = History.read(model)
+    history.move(SINCE)
+    rows = history.rows(RowsRequest(Window(None, SINCE), ("timestamp", "delay", "carrier", "actual"), labelled=True))
+    found = Trainer(history, tmp_path / "models").train(Asked(file, "delays", model, SINCE, rows, None, first=True))
+    assert found.importance is not None
+    leans = {name: each["increase"] for name, each in found.importance["features"].items()}
+    assert leans["delay"] > 0.2 > leans["carrier"] == 0
 
 
 @pytest.mark.parametrize(
