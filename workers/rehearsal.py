@@ -7,8 +7,8 @@ checked, split, trained on and judged by the code of the stages `validate`, `ing
 Spec: `config` (the file), `model`, `job`, `directory` (of the rehearsed job), `data` (Parquet: the window's
 labelled rows), `ahead` (Parquet) and `start` (the first of its rows that is to be predicted), `champion` (a
 model directory, or null) and `first` (no gate is asked). Result: `outcome` (deployed, gate_failed or
-failed), `because`, and unless it failed `seconds` (of the training), `metrics`, `train_rows`, and
-`predictions` (Parquet).
+failed), `because`, and unless it failed `seconds` (of the training), `metrics`, `train_rows`, `predictions`
+(Parquet) and, where a trigger of the model weighs by it, `importance` as the stage `evaluate` keeps it.
 """
 
 import json
@@ -26,6 +26,7 @@ from retraind.config.loading import load
 from retraind.config.settings import Model, Settings
 from retraind.errors import DataFailure, RetraindError, UnknownFailure
 from triggers.evidence import TIME, Window
+from workers import importance
 from workers.gates import ask
 from workers.job_directory import JobDirectory
 from workers.program import Surroundings, run_program
@@ -82,6 +83,7 @@ def rehearse(rehearsal: Rehearsal) -> dict[str, Any]:
     failed = [gate.sentence for gate in gates if not gate.passed]
     predictions = directory.path / "predictions.parquet"
     pq.write_table(outputs["challenger"].slice(judged), predictions)
+    leans = _importance(rehearsal, kind)
     directory.sweep(ended=True)
     return {
         "outcome": "gate_failed" if failed else "deployed",
@@ -89,6 +91,7 @@ def rehearse(rehearsal: Rehearsal) -> dict[str, Any]:
         "seconds": made.seconds,
         "metrics": figures["challenger"],
         "train_rows": rows,
+        "importance": leans,
         "predictions": str(predictions),
     }
 
@@ -144,6 +147,24 @@ def _predict(rehearsal: Rehearsal, holdout: pa.Table, kind: str) -> tuple[dict[s
             raise UnknownFailure(f"the {name} cannot predict: {str(each['sentence']).rstrip('.')}")
     outputs = {name: pq.read_table(directory.scratch(f"{name}.parquet")) for name in models}
     return outputs, {name: answer["models"][name]["positive"] for name in models}
+
+
+def _importance(rehearsal: Rehearsal, kind: str) -> dict[str, Any] | None:
+    """How much the challenger leans on its features; None: no trigger asks. Shuffling takes as long as a training."""
+    if not any(getattr(each, "weights", None) == "importance" for each in rehearsal.model.triggers.values()):
+        return None
+    directory = rehearsal.directory
+    output = directory.scratch("judged.parquet")
+    spec = {
+        "data": str(directory.holdout),
+        "features": list(rehearsal.features),
+        "task": kind,
+        "models": {"challenger": {"model": str(directory.model), "output": str(output)}},
+        "importance": importance.question(rehearsal.model),
+    }
+    python = getattr(rehearsal.model.training.trainer, "python", None)
+    answer, _ = run_program("predict", spec, rehearsal.around, what="the evaluation", log="evaluate", python=python)
+    return importance.kept(rehearsal.model, answer["models"]["challenger"])
 
 
 def main(spec: str, result: str) -> None:

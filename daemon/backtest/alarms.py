@@ -14,6 +14,7 @@ from typing import Any
 from daemon.backtest.outcome import Outcome, Scene
 from daemon.backtest.performance import Loss, period_length
 from daemon.backtest.report import AlarmReport, LossReport, TriggerReplayReport
+from daemon.backtest.retraining import Retraining
 
 _AHEAD = 4  # periods that an alarm may be early by
 _MONTH = timedelta(days=365.25 / 12)
@@ -33,24 +34,29 @@ class Alarm:
 
 def alarms(outcome: Outcome) -> list[Alarm]:
     """Of all triggers, oldest first."""
-    trained = [each.at for each in outcome.made]
-    found = [alarm for trigger, looks in outcome.looks.items() for alarm in _of_one(trigger, looks, trained)]
+    found = [alarm for trigger, looks in outcome.looks.items() for alarm in _of_one(trigger, looks, outcome.made)]
     return sorted(found, key=lambda each: each.at)
 
 
-def _of_one(trigger: str, looks: Sequence[Any], trained: Sequence[datetime]) -> list[Alarm]:
-    made: list[Alarm] = []
+def _of_one(trigger: str, looks: Sequence[Any], made: Sequence[Retraining]) -> list[Alarm]:
+    begun = []
     before: datetime | None = None  # the last look, where it fired
     for look in looks:
-        if look.outcome == "fired":
-            begins = before is None or any(before <= each < look.at for each in trained)
-            retrained = look.job is not None
-            if begins:
-                made.append(Alarm(trigger, look.at, look.sentence, look.decision, retrained))
-            elif retrained and not made[-1].retrained:  # it was held back until now
-                made[-1] = Alarm(trigger, made[-1].at, made[-1].sentence, made[-1].decision, retrained=True)
-        before = look.at if look.outcome == "fired" else None
-    return made
+        fired = look.outcome == "fired"
+        if fired and (before is None or any(before <= each.at < look.at for each in made)):
+            begun.append(look)
+        before = look.at if fired else None
+    ends = [*(look.at for look in begun[1:]), None][: len(begun)]
+    caused = [at for each in made for name, at in each.fired if name == trigger]
+    return [
+        # A look that was held back, or waited, belongs to the job of a later one.
+        Alarm(trigger, look.at, look.sentence, look.decision, any(_within(each, look.at, end) for each in caused))
+        for look, end in zip(begun, ends, strict=True)
+    ]
+
+
+def _within(at: datetime, start: datetime, end: datetime | None) -> bool:
+    return start <= at and (end is None or at < end)
 
 
 def claims(outcome: Outcome, trigger: str) -> bool:

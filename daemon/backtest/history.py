@@ -5,7 +5,7 @@ Everything is read once, and every look of a replay is answered from memory. The
 """
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import chain
@@ -57,10 +57,14 @@ class History:
         self.now = _EPOCH
 
     @classmethod
-    def read(cls, model: Model, until: datetime | None = None) -> "History":
-        """All rows of the model's store up to `until`. Raises StoreError."""
+    def read(cls, model: Model, until: datetime | None = None, others: Sequence[Model] = ()) -> "History":
+        """All rows of the model's store up to `until`, with what the `others`, of the same store, need too.
+
+        Raises StoreError.
+        """
+        columns = dict.fromkeys(chain(*(columns_of(each) for each in (model, *others))))
         with open_store(model.predictions) as store:
-            request = RowsRequest(Window(None, until), columns_of(model))
+            request = RowsRequest(Window(None, until), tuple(columns))
             return cls(store.rows(request), model, store.name)
 
     def move(self, now: datetime) -> None:

@@ -60,7 +60,7 @@ def serve_oracle(scene: Scene, outcomes: Sequence[Outcome], by: Yardstick, bar: 
     estimate = by.judge(labelled(scene.history, scene.since, scene.until), CONFIDENCE)
     found = periods(scene.history, by, scene.since, scene.until)
     lost = [LossReport(ORACLE, each.start, each.end, each.worst, [], missed=False) for each in losses(found, by, bar)]
-    return Served(ORACLE, None, [replace(each, triggers=()) for each in jobs], estimate, found, [], lost)
+    return Served(ORACLE, None, [replace(each, fired=()) for each in jobs], estimate, found, [], lost)
 
 
 def _said(version: str, found: Challenger) -> Predicted:
@@ -106,7 +106,7 @@ def _report(served: Served, figures: dict[str, Estimate | None]) -> PolicyReport
         high=estimate.high if estimate else None,
         gain=_gain(estimate, figures.get(NEVER), figures.get(_WEEKLY)),
         jobs=[
-            RehearsedJobReport(each.at, list(each.triggers), each.outcome, each.because, each.rows, each.seconds)
+            RehearsedJobReport(each.at, each.triggers, each.outcome, each.because, each.rows, each.seconds)
             for each in jobs
         ],
         periods=[PeriodReport(**vars(each)) for each in served.periods],

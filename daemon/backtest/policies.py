@@ -45,7 +45,7 @@ def policies(settings: Settings, name: str, wanted: Sequence[str]) -> list[Polic
         if each == NEVER:
             found.append(Policy(each, _with(model, {}), config))
         elif Path(each).suffix in {".yaml", ".yml"}:
-            found.append(_of_file(each, name))
+            found.append(_of_file(each, name, model))
         else:
             found.append(every(each, model, config, _period(each)))
     return found
@@ -78,11 +78,17 @@ def _with(model: Model, triggers: dict[str, Trigger]) -> Model:
     return model.model_copy(update={"triggers": triggers, "policy": decisions})
 
 
-def _of_file(path: str, name: str) -> Policy:
+def _of_file(path: str, name: str, configured: Model) -> Policy:
     settings = load(Path(path), environ)
     if name not in settings.models:
         raise ConfigurationError(f"{path} has no model {name!r} to compare with; it has: {', '.join(settings.models)}")
-    return Policy(Path(path).stem, settings.models[name], settings.source_path)
+    model = settings.models[name]
+    mine, others = configured.predictions, model.predictions
+    if (mine.url, mine.table, mine.only) != (others.url, others.table, others.only):
+        raise ConfigurationError(
+            f"{path} reads the predictions of {name!r} from another table; name the same under predictions"
+        )
+    return Policy(Path(path).stem, model, settings.source_path)
 
 
 def replayable(model: Model) -> tuple[Model, list[str]]:

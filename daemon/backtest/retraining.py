@@ -21,7 +21,7 @@ from retraind.config.settings import Model
 from retraind.errors import ConfigurationError
 from retraind.ledger import Ledger, incidents, jobs, models, work
 from retraind.ledger.rows import Version
-from retraind.states import JobState
+from retraind.states import JobState, Stage
 from retraind.training_rows import holdout_begins, outside, window_of
 from triggers.evidence import TIME, RowsRequest, Window
 
@@ -34,12 +34,18 @@ class Retraining:
     """One job of a replay. `seconds` is what the training took; 0 where nothing was trained."""
 
     at: datetime
-    triggers: tuple[str, ...]  # that caused it; none for the first version
+    fired: tuple[
+        tuple[str, datetime], ...
+    ]  # the triggers that caused or joined it, and when; none for the first version
     reason: str
     outcome: str  # deployed, gate_failed or failed
     because: str | None
     rows: int  # labelled rows of its window
     challenger: Challenger | None
+
+    @property
+    def triggers(self) -> list[str]:
+        return list(dict.fromkeys(trigger for trigger, _ in self.fired))
 
     @property
     def seconds(self) -> float:
@@ -71,8 +77,8 @@ class Retrainer:
         ignored = self.model.policy.on_incident is OnIncident.IGNORE
         window = window_of(self.model.training.data, now)
         rows = self._rows(window, [] if ignored else spoilt)
-        triggers = tuple(dict.fromkeys(cause["trigger"] for cause in causes))
-        made = Retraining(now, triggers, held.job.reason, "deployed", None, rows.num_rows, None)
+        fired = tuple((cause["trigger"], cause["at"]) for cause in causes)
+        made = Retraining(now, fired, held.job.reason, "deployed", None, rows.num_rows, None)
         made = made if self.trainer is None else self._trained(made, rows, self.trainer)
         self.made.append(made)
         self._close(ledger, held, made, window, rows)
@@ -107,6 +113,9 @@ class Retrainer:
             if version is None:
                 jobs.close(transaction, job, JobState(made.outcome), breaker, error=made.because)
                 return
+            if made.challenger is not None and made.challenger.importance is not None:
+                work.begin_stage(transaction, held, Stage.EVALUATE)  # what drift is weighed by is read from its result
+                work.succeed(transaction, held, Stage.EVALUATE, {"importance": made.challenger.importance})
             work.record_version(transaction, held, version)
             models.deploy(transaction, self.name, version.version, job.id)
             jobs.close(transaction, job, JobState.DEPLOYED, breaker)

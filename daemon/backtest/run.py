@@ -53,7 +53,7 @@ def backtest(settings: Settings, name: str, wishes: Wishes, progress: Progress) 
     compared = wishes.compare or (DEFAULT_COMPARISON if wishes.train else ())
     _refuse(settings.models[name], wishes, compared)
     listed = policies(settings, name, compared)
-    history = read(settings.models[name], wishes)
+    history = read(settings.models[name], wishes, [each.model for each in listed])
     since, until = span(history, settings.models[name], wishes)
     finest = wishes.finest or (until - since) / STEPS
     with scratch() as directory:
@@ -68,9 +68,9 @@ def backtest(settings: Settings, name: str, wishes: Wishes, progress: Progress) 
     return replace(report, seconds=time.monotonic() - begun)
 
 
-def read(model: Model, wishes: Wishes) -> History:
+def read(model: Model, wishes: Wishes, others: Sequence[Model] = ()) -> History:
     """Raises StoreError, and RetraindError where there are no rows."""
-    history = History.read(model, wishes.until)
+    history = History.read(model, wishes.until, others)
     if not history.times.size:
         until = f" before {wishes.until:%Y-%m-%d}" if wishes.until else ""
         raise RetraindError(f"{history.name} has no rows{until}; there is nothing to replay")

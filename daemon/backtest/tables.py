@@ -81,9 +81,11 @@ def losses(report: BacktestReport) -> list[list[str]]:
 
 
 def alarms(report: BacktestReport) -> list[list[str]]:
+    """Without the periods that only serve to be compared with."""
     return [
         [each.policy, minute(each.at), each.trigger, _yes(each.retrained), _yes(each.followed), each.sentence]
         for each in report.alarms
+        if each.followed is not None or each.policy == report.policies[0].name
     ]
 
 

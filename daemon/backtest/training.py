@@ -43,6 +43,7 @@ class Challenger:
     directory: Path
     seconds: float = 0.0
     metrics: dict[str, float | None] = field(default_factory=dict)
+    importance: dict[str, Any] | None = None  # as the stage `evaluate` keeps it; None: no trigger asks
     prediction: pa.Array | None = None
     score: pa.Array | None = None
 
@@ -104,6 +105,7 @@ class Trainer:
             directory,
             float(found["seconds"]),
             found["metrics"],
+            found["importance"],
             said["prediction"].combine_chunks(),
             score,
         )

@@ -59,8 +59,8 @@ models:
       gates: {gates}
 """
 TRIGGERS = """
-      drift: {type: drift, window: 7d, prediction: false, natural: false, incidents: false}
-      decay: {type: performance, metric: accuracy, below: 0.85, window: 7d}
+      drift: {type: drift, window: 7d, prediction: false, natural: false, incidents: false, look_every: 2d}
+      decay: {type: performance, metric: accuracy, below: 0.85, window: 7d, look_every: 2d}
 """
 
 

@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 
 from daemon.cli.app import app
 
-SINCE = ("--since", "2026-01-23")
+SINCE = ("--since", "2026-02-05")
 
 
 def call(*arguments: str) -> tuple[int, str, str]:
@@ -25,7 +25,7 @@ def test_tables_for_people_and_one_page_that_needs_nothing_else(folder: Path) ->
     code, out, err = call("backtest", "delays", *SINCE, "--html", "page.html")
     assert code == 0
     assert err == "replaying configured ...\n"
-    assert "delays, 2026-01-23 to 2026-03-2" in out
+    assert "delays, 2026-02-05 to 2026-03-2" in out
     lines = [line.split() for line in out.splitlines()]
     assert ["POLICY", "TRIGGER", "TYPE"] in [line[:3] for line in lines]
     page = (folder / "page.html").read_text()

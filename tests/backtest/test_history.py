@@ -85,9 +85,9 @@ def near(one: Any, other: Any) -> bool:
     return bool(one == other)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(
-    st.lists(ROW, min_size=2, max_size=25).filter(lambda rows: len({type(r[2]) for r in rows} | {0}) > 0),
+    st.lists(ROW, min_size=2, max_size=25),
     st.integers(0, 45),
     st.integers(0, 30),
 )

@@ -10,10 +10,13 @@ from typing import Any
 import past
 import pytest
 
+from daemon.backtest.history import History
 from daemon.backtest.report import BacktestReport, PolicyReport
 from daemon.backtest.run import Wishes, backtest
+from daemon.backtest.training import Asked, Trainer
 from daemon.backtest.tune import tune
 from retraind.errors import ConfigurationError, RetraindError
+from triggers.evidence import RowsRequest, Window
 from triggers.quantities import Rate
 
 SINCE = past.START + timedelta(days=22)
@@ -118,8 +121,24 @@ def test_a_member_counts_for_the_trigger_that_combines_it(folder: Path) -> None:
     )
     combined = triggers + "      both: {type: all, of: [drift, decay], within: 2d}\n"
     report = replayed(folder, combined, finest=timedelta(hours=8))
-    assert TURN < configured(report).jobs[0].at < TURN + timedelta(days=6)
+    assert TURN < configured(report).jobs[0].at < TURN + timedelta(days=8)
     assert configured(report).jobs[0].triggers == ["both"]
+
+
+def test_another_configuration_of_the_model_is_replayed_beside_it(folder: Path) -> None:
+    other = past.configure(folder, "      often: {type: interval, every: 10d}").rename(folder / "often.yaml")
+    report = replayed(folder, "      seldom: {type: interval, every: 30d}", compare=("often.yaml", "14d"))
+    assert [(each.name, each.retrainings) for each in report.policies] == [("configured", 1), ("often", 5), ("14d", 4)]
+    other.write_text(other.read_text().replace("past.db", "elsewhere.db"))
+    with pytest.raises(ConfigurationError, match=r"often\.yaml reads the predictions of 'delays' from another table"):
+        replayed(folder, compare=("often.yaml",))
+
+
+def test_a_firing_that_waited_is_told_as_retrained_for(folder: Path) -> None:
+    triggers = '      weekly: {type: cron, schedule: "0 6 * * 0"}'
+    report = replayed(folder, triggers, "{cooldown: 9d}", finest=timedelta(hours=6))
+    assert [each.retrained for each in report.alarms if each.trigger == "weekly"][:3] == [True, True, True]
+    assert any(each.at.weekday() != 6 for each in configured(report).jobs)
 
 
 def test_file_triggers_are_left_out_and_said_to_be(folder: Path) -> None:
@@ -138,7 +157,7 @@ def test_without_a_label_delay_it_is_said_that_labels_may_come_too_soon(folder: 
 
 def test_versions_are_really_trained_and_a_policy_that_sees_the_turn_beats_never(folder: Path) -> None:
     triggers = "      decay: {type: performance, metric: accuracy, below: 0.85, window: 7d}"
-    report = replayed(folder, triggers, "{cooldown: 15d}", train=True, compare=("never", "fixed", "oracle"))
+    report = replayed(folder, triggers, "{cooldown: 40d}", train=True, compare=("never", "fixed", "oracle"))
     by_name = {each.name: each for each in report.policies}
     assert set(by_name) == {"configured", "never", "fixed", "oracle"}
     values = {name: each.value or 0.0 for name, each in by_name.items()}
@@ -160,6 +179,18 @@ def test_a_challenger_that_fails_its_gate_does_not_serve(folder: Path) -> None:
     assert [each.outcome for each in mine.jobs] == ["gate_failed"]
     assert "wanted at least 1" in str(mine.jobs[0].because)
     assert mine.value == never.value
+
+
+def test_drift_is_weighed_by_what_the_rehearsed_version_leans_on(folder: Path, tmp_path: Path) -> None:
+    file = past.configure(folder)
+    model = past.settings(file).models["delays"]
+    history = History.read(model)
+    history.move(SINCE)
+    rows = history.rows(RowsRequest(Window(None, SINCE), ("timestamp", "delay", "carrier", "actual"), labelled=True))
+    found = Trainer(history, tmp_path / "models").train(Asked(file, "delays", model, SINCE, rows, None, first=True))
+    assert found.importance is not None
+    leans = {name: each["increase"] for name, each in found.importance["features"].items()}
+    assert leans["delay"] > 0.2 > leans["carrier"] == 0
 
 
 @pytest.mark.parametrize(

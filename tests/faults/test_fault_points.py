@@ -37,6 +37,7 @@ EFFECTS = frozenset(
 EXEMPT = {
     "daemon/project.py": "writes a new project before anything runs in it",
     "daemon/demo": "the demo's own stage, not the system",
+    "daemon/backtest": "a replay in a directory of its own; nothing is to be found again",
     "daemon/templates": "is copied into the user's project",
     "workers/runner": "runs in the user's interpreter; it is killed as a whole (`child.watch`)",
     "retraind/guard.py": "is the guard of a child; it is killed as a whole",
