@@ -36,6 +36,7 @@ EFFECTS = frozenset(
 # Effects of these functions need no point, for the reason given.
 EXEMPT = {
     "daemon/project.py": "writes a new project before anything runs in it",
+    "daemon/pictures": "draws for a person, who asks again; each file is there whole or not at all",
     "daemon/demo": "the demo's own stage, not the system",
     "daemon/backtest": "a replay in a directory of its own; nothing is to be found again",
     "daemon/templates": "is copied into the user's project",

@@ -29,7 +29,7 @@ def test_every_built_in_type_is_a_trigger_with_its_name_as_a_literal(name: str) 
         ({"type": "Performance"}, "did you mean 'performance'?"),
         (
             {"type": "xyzzy"},
-            "choose one of cron, interval, volume, performance, estimated_performance, drift, file, all, any",
+            "choose one of cron, interval, volume, performance, estimated_performance, worth, drift, file, all, any",
         ),
         ({"schedule": "@daily"}, "a trigger needs a type; choose one of cron"),
         ("weekly", "'weekly' is not a trigger; write a mapping, as {type: interval, every: 7d}"),
