@@ -7,10 +7,10 @@ second) drop each other's POSIX file locks (https://sqlite.org/howtocorrupt.html
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from datetime import date, datetime
-from typing import Any, ClassVar, TypeVar
+from typing import Any, TypeVar
 
 import adbc_driver_manager
 import pyarrow as pa
@@ -48,7 +48,6 @@ class Session(ABC):
     """A connection that is made when first needed and made again when lost."""
 
     dialect: Dialect
-    options: ClassVar[Mapping[str, str]] = {}  # the driver's, for every statement
 
     def __init__(self, name: str, timeout_seconds: float) -> None:
         self.name = name
@@ -133,10 +132,11 @@ class Session(ABC):
         except ConnectionLost:
             raise StoreBusy(f"{self.name} was replaced while it was being opened; the next look tries again") from None
 
-    def _fetch(self, sql: str, values: Sequence[Any]) -> pa.Table:
+    def _fetch(self, sql: str, values: Sequence[Any], **options: str) -> pa.Table:
+        """What the driver answers; `options` are its own, for this statement."""
         with self._connection.cursor() as cursor:
-            if self.options:
-                cursor.adbc_statement.set_options(**self.options)
+            if options:
+                cursor.adbc_statement.set_options(**options)
             cursor.execute(sql, self._values(values) or None)
             return cursor.fetch_arrow_table()
 

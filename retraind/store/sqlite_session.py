@@ -3,9 +3,9 @@
 import math
 import os
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Any, Literal
 
 import adbc_driver_sqlite.dbapi
 import pyarrow as pa
@@ -17,6 +17,9 @@ from retraind.store.session import DRIVER_ERRORS, ConnectionLost, Session
 _LOCK_SECONDS = 5.0
 _JOURNAL_SECONDS = 0.1
 _HOT_JOURNAL = "attempt to write a readonly database"  # what SQLite says of a journal that it would have to roll back
+_OTHER_TYPE = "Type mismatch"  # what the driver says of a value that the column's type cannot hold
+_BATCH = "adbc.sqlite.query.batch_rows"
+_BATCH_ROWS = (1 << 20, 1 << 24, 1 << 30)
 _WAL_HEADER = (2, 2)  # bytes 18 and 19 of the file: https://sqlite.org/fileformat.html, 1.3.3
 
 
@@ -29,8 +32,6 @@ class SqliteSession(Session):
     """
 
     dialect = sqlite.dialect(paramstyle="qmark")
-    # The driver fixes a column's type by the first batch and fails where a later one differs: so there is only one.
-    options: ClassVar[Mapping[str, str]] = {"adbc.sqlite.query.batch_rows": str(1 << 30)}
 
     def __init__(self, url: str, timeout_seconds: float) -> None:
         self.path = _path(url)
@@ -113,6 +114,17 @@ class SqliteSession(Session):
             raise StoreError(f"{self.path} is a directory; name the SQLite file in predictions: {{url: ...}}")
         return found.st_dev, found.st_ino
 
+    def _fetch(self, sql: str, values: Sequence[Any], **options: str) -> pa.Table:
+        """In a batch as small as will do: the driver fixes a column's type by the first one and fails where a later one
+        differs, but asks for the memory of a whole batch at once, of the largest for 8 GiB a column."""
+        for rows in _BATCH_ROWS[:-1]:
+            try:
+                return super()._fetch(sql, values, **options, **{_BATCH: str(rows)})
+            except OSError as error:
+                if _OTHER_TYPE not in str(error):
+                    raise
+        return super()._fetch(sql, values, **options, **{_BATCH: str(_BATCH_ROWS[-1])})
+
     def _values(self, values: Sequence[Any]) -> list[Any]:
         return [int(value) if isinstance(value, bool) else value for value in values]
 
@@ -128,7 +140,7 @@ class SqliteSession(Session):
         for text, meaning in _MEANINGS.items():
             if text in said:
                 return StoreError(f"{self.path} {meaning}")
-        if isinstance(error, pa.ArrowException | OSError) and "Type mismatch" in said:
+        if isinstance(error, pa.ArrowException | OSError) and _OTHER_TYPE in said:
             return StoreBusy(f"{self.path} changed while it was read; the next look tries again")
         return StoreError(f"{self.path} cannot be read: {said}")
 
