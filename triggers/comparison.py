@@ -172,14 +172,14 @@ def _categories(
         missing = missing_before, missing[1]
     levels = _with_missing(before, now, missing)
     complete = isinstance(layout, CategoryLayout) and layout.complete
-    p_value = chi_squared_p_value(*levels, others=now.size - 1 if isinstance(layout, CategoryLayout) else None)
+    others = now.size - 1 if isinstance(layout, CategoryLayout) else None
     return Comparison(
         name=name,
         kind="category",
-        p_value=p_value,
+        p_value=chi_squared_p_value(*levels, others=others, cautious=True),
         note=_note_on_categories(layout),
         chi_squared=chi_squared(*levels),
-        chi_squared_p_value=p_value,
+        chi_squared_p_value=chi_squared_p_value(*levels, others=others),
         unseen=int(now[-1]) / int(levels[1].sum()) if complete else 0.0,
         **_distances(*levels, missing),
     )

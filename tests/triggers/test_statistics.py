@@ -114,6 +114,16 @@ def test_rare_cells_do_not_alarm_more_often_than_the_level() -> None:
         assert (p_values <= level).mean() <= level + 3 * np.sqrt(level / 4000)
 
 
+def test_cells_of_few_rows_pass_the_level_of_a_look_no_oftener_than_it_says() -> None:
+    random, draws, level = np.random.default_rng(8), 20_000, 0.001
+    shares = np.append(np.full(30, 0.006), 0.82)
+    pairs = zip(random.multinomial(50_000, shares, draws), random.multinomial(1000, shares, draws), strict=True)
+    passed = [[chi_squared_p_value(*pair, cautious=cautious) <= level for cautious in (False, True)] for pair in pairs]
+    plain, cautious = np.sum(passed, axis=0)
+    assert plain > 1.4 * level * draws
+    assert 0 < cautious <= stats.binom.ppf(0.999, draws, level)
+
+
 def test_a_category_never_seen_before_is_significant() -> None:
     assert chi_squared_p_value(np.array([9000, 1000, 0]), np.array([440, 50, 10])) < 1e-9
     assert chi_squared_p_value(np.array([9000, 1000, 0]), np.array([450, 50, 1])) > 0.01
