@@ -4,13 +4,15 @@
 waited; here is only what moves the clock, and what stands for a worker when a job is announced.
 """
 
+import signal
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any, Protocol
+from types import FrameType
+from typing import Any, NoReturn, Protocol
 
 from daemon.backtest.history import History
 from daemon.evidence import EvidenceReader
@@ -80,7 +82,7 @@ class Replay(Monitor):
         self.name = name
         self.history = history
         self._one = self._watched[name]
-        self._one.reader = EvidenceReader(name, self._one.model, ledger, store=history)
+        self._one.reader = EvidenceReader(name, self._one.model, ledger, settings.profiles / name, store=history)
         self._bells = _Past(history)
 
     def begin(self, since: datetime) -> None:
@@ -153,9 +155,17 @@ def _unguarded(_transaction: Transaction) -> None:
 
 @contextmanager
 def scratch() -> Iterator[Path]:
-    """A directory for all that a replay writes; it goes whatever ends the replay."""
-    with tempfile.TemporaryDirectory(prefix="retraind-backtest-") as directory:
-        yield Path(directory)
+    """A directory for all that a replay writes; it goes whatever ends the replay, SIGTERM too."""
+    before = signal.signal(signal.SIGTERM, _end)
+    try:
+        with tempfile.TemporaryDirectory(prefix="retraind-backtest-") as directory:
+            yield Path(directory)
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _end(_number: int, _frame: FrameType | None) -> NoReturn:
+    raise KeyboardInterrupt
 
 
 @contextmanager

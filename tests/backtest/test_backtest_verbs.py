@@ -9,6 +9,7 @@ import sys
 import time
 from pathlib import Path
 
+import pytest
 from typer.testing import CliRunner
 
 from daemon.cli.app import app
@@ -63,7 +64,9 @@ def test_a_wrong_call_is_one_sentence(folder: Path) -> None:
     assert (code, out, err.count("\n")) == (1, "", 1), err
 
 
-def test_ctrl_c_leaves_nothing_behind(folder: Path, tmp_path: Path) -> None:
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["ctrl-c", "sigterm"])
+def test_whoever_ends_it_nothing_is_left_behind(folder: Path, tmp_path: Path, number: signal.Signals) -> None:
     scratch = tmp_path / "scratch"
     scratch.mkdir()
     (folder / "train.py").write_text("import time; open('training', 'w').close(); time.sleep(600)")
@@ -76,12 +79,12 @@ def test_ctrl_c_leaves_nothing_behind(folder: Path, tmp_path: Path) -> None:
         text=True,
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509 - one call, no lock
     )
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 200
     while not (folder / "training").exists():
         assert time.monotonic() < deadline
         assert process.poll() is None
         time.sleep(0.1)
-    process.send_signal(signal.SIGINT)
+    process.send_signal(number)
     _, err = process.communicate(timeout=60)
     assert process.returncode == 130, err
     assert "Traceback" not in err
