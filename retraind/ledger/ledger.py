@@ -25,7 +25,7 @@ from retraind.outage import Outage
 from retraind.redaction import redact_data
 
 # Made once: see `retraind.ledger.rows`.
-_HEAD = select(tables.chain).with_for_update()
+_HEAD = select(tables.chain.c.seq, tables.chain.c.hash).with_for_update()
 _APPEND = insert(tables.events)
 _MOVE_HEAD = update(tables.chain)
 
@@ -87,6 +87,7 @@ class Ledger:
 
     def __init__(self, engine: Engine, clock: Clock, after_commit: Callable[[], None] = lambda: None) -> None:
         self.engine = engine
+        self._url = str(engine.url)
         self._writing = engine.execution_options(**{WRITE: True})
         self.clock = clock
         self.after_commit = after_commit
@@ -139,7 +140,7 @@ class Ledger:
     @contextmanager
     def _told(self) -> Iterator[None]:
         try:
-            with _translated(str(self.engine.url)):
+            with _translated(self._url):
                 yield
         except LedgerAbsent as error:
             if self.outage is not None:
