@@ -40,7 +40,7 @@ def _draw_performance(axes: Any, report: BacktestReport) -> None:
     if report.bar is not None:
         axes.axhline(report.bar, color="#555555", linewidth=0.8, linestyle="--")
     axes.set_ylabel(report.metric)
-    axes.legend(loc="upper left", ncols=4, frameon=False)
+    axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=8, frameon=False)
     axes.spines[["top", "right"]].set_visible(False)
 
 
