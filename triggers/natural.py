@@ -24,7 +24,7 @@ are 8 of, else the longest that there are 4 of: a shorter block varies more, nev
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from math import log, sqrt
+from math import inf, log, sqrt
 from typing import Protocol
 
 import numpy as np
@@ -38,6 +38,7 @@ Floats = NDArray[np.float64]
 
 _ENOUGH, _FEWEST = 8, 4
 _MOST_ALIKE = 0.9
+_MOST: Mapping[TestName, float] = {"ks": 1.0, "rank_sum": 0.5, "missing": 1.0, "chi_squared": 1.0}  # of a distance
 
 
 @dataclass(frozen=True)
@@ -51,12 +52,18 @@ class Nature:
     freedom: float  # degrees of freedom of that estimate
     noise: float  # the mean square by sampling alone, times 1/(1/n + 1/m)
     parts: float  # of how many independent parts that is
+    largest: float  # of a block's own distance from the rest
 
     def bar(self, level: float, inverse_sizes: float) -> float:
         """What a window's figure exceeds with a chance of at most `level`, two-sided, without drift. `inverse_sizes` is
-        1/n + 1/m of the rows that are compared."""
+        1/n + 1/m of the rows that are compared.
+
+        Where too few blocks, or blocks too much alike, make that more than a distance can be, it is the largest move
+        that the reference made by itself: of m blocks alike, one more exceeds that with a chance of 1/(m + 1).
+        """
         natural = float(special.stdtrit(self.freedom, 1 - level / 2)) ** 2 * self.variance
-        return sqrt(natural + self._critical(level) * inverse_sizes)
+        bar = sqrt(natural + self._critical(level) * inverse_sizes)
+        return bar if bar < _MOST.get(self.test, inf) else self.largest
 
     def _critical(self, level: float) -> float:
         """What sampling alone exceeds with that chance: squared, times 1/(1/n + 1/m)."""
@@ -111,7 +118,9 @@ def _of_one_test(
         wider = (1 + tau / blocks) / max(1 - (tau - 1) / (blocks - 1), 0.25)
         variance = max(ratio - 1, 0.0) * move.noise * float(move.inverse_sizes.mean()) * wider
         fewer = max(freedom * (1 - alike**2) / (1 + alike**2), 1.0)
-        found[key] = Nature(move.test, blocks, length, variance, fewer, move.noise, move.parts)
+        found[key] = Nature(
+            move.test, blocks, length, variance, fewer, move.noise, move.parts, float(np.abs(move.values).max())
+        )
     return found
 
 
