@@ -25,6 +25,7 @@ _TOLD = {
     "missing": "missing values: change of their share",
     "chi_squared": "levels: Jensen-Shannon distance (0 to 1)",
 }
+_MOST = {"ks": 1.0, "rank_sum": 0.5, "missing": 1.0, "chi_squared": 1.0}  # that the distance can be
 _LINES = {"noise": (NOISE, ":"), "effect": (EFFECT, "--"), "nature": (NATURE, "-.")}
 _HOW = {
     "quantiles": "each grey bar is an equal part of the reference: the values are not evenly spaced",
@@ -93,13 +94,23 @@ def _draw_row(whole: Figure, story: Story, column: Mapping[str, Any], top: float
         values=[test.distance for _, test in found],
         past=[test.past for _, test in found],
         lines=[
-            Line(f"{name} {_mark(passed[name])}", [test.bars[name] for _, test in found], color, style)
-            for name, (color, style) in _LINES.items()
+            _line(name, passed[name], [test.bars[name] for _, test in found], _MOST.get(told["test"]))
+            for name in _LINES
         ],
     )
     draw_series(axes, course, from_zero=True)
     calm_label(axes, _TOLD[told["test"]])
     name_last(axes, course, alarming=bool(drifted))
+
+
+def _line(name: str, passed: bool | None, heights: Sequence[float | None], most: float | None) -> Line:  # noqa: FBT001 - as below
+    """A bar that no distance can pass stands where they end, and is said to be out of reach."""
+    color, style = _LINES[name]
+    if most is None:
+        return Line(f"{name} {_mark(passed)}", heights, color, style)
+    beyond = bool(heights) and heights[-1] is not None and heights[-1] >= most
+    told = "out of reach" if beyond else _mark(passed)
+    return Line(f"{name} {told}", [None if each is None else min(each, most) for each in heights], color, style)
 
 
 def _write_title(whole: Figure, column: Mapping[str, Any], test: Test | None, top: float) -> None:

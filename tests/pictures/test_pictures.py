@@ -244,3 +244,19 @@ def test_numbers_are_told_with_as_few_digits_as_tell_them_apart():
     assert len(set(numbers_told([1.7e15, 1.7001e15, 1.7002e15]))) == 3
     assert printable("a\nb\x00c", 10) == "a\N{REPLACEMENT CHARACTER}b\N{REPLACEMENT CHARACTER}c"
     assert shortened("merchant number 512", 11) == "merch…r 512"
+
+
+def test_a_bar_that_no_distance_can_pass_is_drawn_at_its_end_and_said_to_be_out_of_reach():
+    from daemon.pictures.drift import drift_figures
+
+    look = kept(judged(columns("a", 3_000, 0.0, 1), columns("a", 1_000, 0.5, 2)))
+    (column,) = look.picture["columns"]
+    place = next(i for i, each in enumerate(kept_tests(column)) if each["test"] == column["told_by"])
+    column["tests"][place][5] = 7.5  # the natural bar, as kept
+    column["tests"][place][8] = False
+    with drawing():
+        (whole,) = drift_figures(Story([look]))
+    axes = whole.axes[1]
+    most = {"ks": 1.0, "rank_sum": 0.5}[column["told_by"]]
+    assert "nature out of reach" in {label.get_text() for label in axes.texts}
+    assert max(float(each) for line in axes.lines for each in line.get_ydata()) == most
