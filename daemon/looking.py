@@ -135,10 +135,8 @@ def commit(
     with ledger.write("daemon") as transaction:
         guard(transaction)
         connection, now = transaction.connection, transaction.now
-        record = looks.record(connection, look.model, look.trigger_name)
         facts = look.facts or _facts(connection, look.model, settings, now)
-        memory = remembered(record, look.verdict, facts)
-        decision = _decide(look, settings, memory, connection, now, audit_unwritable=audit_unwritable)
+        record, memory, decision = _decide(look, settings, facts, connection, now, audit_unwritable=audit_unwritable)
         _follow_incidents(transaction, look, record)
         job = _carry_out(transaction, look, decision, record)
         values = _to_remember(look, record, memory, decision, now)
@@ -154,8 +152,7 @@ def would_start(ledger: Ledger, look: Look, settings: Model, *, audit_unwritable
     with ledger.read() as connection:
         now = ledger.clock.now()
         facts = look.facts or _facts(connection, look.model, settings, now)
-        memory = remembered(looks.record(connection, look.model, look.trigger_name), look.verdict, facts)
-        decision = _decide(look, settings, memory, connection, now, audit_unwritable=audit_unwritable)
+        _, _, decision = _decide(look, settings, facts, connection, now, audit_unwritable=audit_unwritable)
     return decision.course is Course.REQUEST
 
 
@@ -186,19 +183,23 @@ def _follow_incidents(transaction: Transaction, look: Look, record: TriggerRecor
 def _decide(
     look: Look,
     settings: Model,
-    memory: Memory,
+    facts: ModelFacts,
     connection: Connection,
     now: datetime,
     *,
     audit_unwritable: bool,
-) -> Decision:
-    key = look.verdict.key
-    if look.verdict.fired and key and looks.known_key(connection, look.model, look.trigger_name, key):
-        return Decision(Course.NOTHING, "this firing was counted before")
+) -> tuple[TriggerRecord, Memory, Decision]:
+    """What is decided of the verdict, after the trigger's record and its earlier looks."""
+    verdict = look.verdict
+    record, counted = looks.record_and_count(connection, look.model, look.trigger_name, verdict.key)
+    memory = remembered(record, verdict, facts)
+    if verdict.fired and counted:
+        return record, memory, Decision(Course.NOTHING, "this firing was counted before")
     stands = Standing()  # what did not fire is held against nothing
-    if look.verdict.fired:
+    if verdict.fired:
         stands = standing(connection, look.model, settings, now, audit_unwritable=audit_unwritable)
-    return decide(look.trigger_name, look.trigger.action, look.verdict, memory, look.own_policy, stands, now)
+    decision = decide(look.trigger_name, look.trigger.action, verdict, memory, look.own_policy, stands, now)
+    return record, memory, decision
 
 
 def _carry_out(transaction: Transaction, look: Look, decision: Decision, record: TriggerRecord) -> str | None:

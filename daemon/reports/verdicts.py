@@ -52,10 +52,9 @@ def _verdict(settings: Settings, reader: EvidenceReader, name: str, now: datetim
     trigger = model.triggers[name]
     verdict = evaluate(reader, name, now)
     with reader.ledger.read() as connection:
-        record = looks.record(connection, reader.name, name)
+        record, counted = looks.record_and_count(connection, reader.name, name, verdict.key)
         stands = standing(connection, reader.name, model, now, audit_unwritable=False)
         facts = models.facts(connection, reader.name, model.predictions.columns.feature_names, now)
-        counted = verdict.key is not None and looks.known_key(connection, reader.name, name, verdict.key)
     if counted:
         course, because = "nothing", "this firing was counted before"
     else:

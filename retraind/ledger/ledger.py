@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Engine, insert, select, update
+from sqlalchemy import Connection, Engine, bindparam, insert, select, update
 from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
@@ -19,7 +19,7 @@ from retraind.errors import LedgerAbsent
 from retraind.events import EVENTS
 from retraind.ledger import tables
 from retraind.ledger.chain import digest, plain, record_of
-from retraind.ledger.engine import WRITE, open_engine
+from retraind.ledger.engine import open_engine, transaction
 from retraind.ledger.schema import ensure_schema
 from retraind.outage import Outage
 from retraind.redaction import redact_data
@@ -27,7 +27,11 @@ from retraind.redaction import redact_data
 # Made once: see `retraind.ledger.rows`.
 _HEAD = select(tables.chain.c.seq, tables.chain.c.hash).with_for_update()
 _APPEND = insert(tables.events)
-_MOVE_HEAD = update(tables.chain)
+_MOVE_HEAD = (
+    update(tables.chain)
+    .where(tables.chain.c.seq == bindparam("after"), tables.chain.c.hash == bindparam("prev"))
+    .values(seq=bindparam("last"), hash=bindparam("head"))
+)
 
 
 class Transaction:
@@ -55,23 +59,31 @@ class Transaction:
             }
         )
 
-    def append_events(self) -> Sequence[Mapping[str, Any]]:
+    def append_events(self, newest: Sequence[Mapping[str, Any]]) -> Sequence[Mapping[str, Any]]:
         """Chains and writes what was recorded, and returns it as it stands in the ledger.
+
+        `newest` are events that were the last ones when they were committed; nobody else has written since, as
+        a rule, and then the chain's head need not be read.
 
         Comes last in the transaction: the chain's row is the one lock that all writers share, so
         that commit order is seq order on Postgres too, and it is held as shortly as can be.
         """
         if not self._events:
             return ()
-        head = self.connection.execute(_HEAD).one()
-        seq, prev = head.seq, head.hash
-        for event in self._events:
-            seq += 1
-            event |= {"seq": seq, "prev": prev}
-            prev = event["hash"] = digest(record_of(event))
+        if not (newest and self._chain(newest[-1]["seq"], newest[-1]["hash"])):
+            head = self.connection.execute(_HEAD).one()
+            self._chain(head.seq, head.hash)
         self.connection.execute(_APPEND, self._events)
-        self.connection.execute(_MOVE_HEAD, {"seq": seq, "hash": prev})
         return self._events
+
+    def _chain(self, after: int, prev: str) -> bool:
+        """Numbers and chains the events after the one that has this seq and hash. False: that is not the head."""
+        head = prev
+        for seq, event in enumerate(self._events, after + 1):
+            event |= {"seq": seq, "prev": head}
+            head = event["hash"] = digest(record_of(event))
+        values = {"after": after, "prev": prev, "last": after + len(self._events), "head": head}
+        return self.connection.execute(_MOVE_HEAD, values).rowcount == 1
 
 
 class Ledger:
@@ -88,7 +100,6 @@ class Ledger:
     def __init__(self, engine: Engine, clock: Clock, after_commit: Callable[[], None] = lambda: None) -> None:
         self.engine = engine
         self._url = str(engine.url)
-        self._writing = engine.execution_options(**{WRITE: True})
         self.clock = clock
         self.after_commit = after_commit
         self.redact: Callable[[Any], Any] = redact_data
@@ -110,7 +121,7 @@ class Ledger:
     @contextmanager
     def read(self) -> Iterator[Connection]:
         """A read transaction: one consistent snapshot on SQLite, statement by statement on Postgres."""
-        with self._told(), self.engine.connect() as connection, connection.begin():
+        with self._told(), transaction(self.engine, write=False) as connection:
             yield connection
 
     @contextmanager
@@ -122,10 +133,10 @@ class Ledger:
         """
         where = f"ledger.{faults.caller(1)}" if faults.ARMED else ""
         faults.point(f"{where}.before")
-        with self._told(), self._writing.connect() as connection, connection.begin():
-            transaction = Transaction(connection, self.clock.now(), actor, self.redact)
-            yield transaction
-            told = transaction.append_events()
+        with self._told(), transaction(self.engine, write=True) as connection:
+            change = Transaction(connection, self.clock.now(), actor, self.redact)
+            yield change
+            told = change.append_events(self.newest)
             faults.point(f"{where}.in")
         if self.outage is not None:
             self.outage.leave()  # by a commit: a database that is busy or full can still be read

@@ -6,7 +6,21 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, bindparam, column, func, insert, select, text, tuple_, update
+from sqlalchemy import (
+    Connection,
+    Row,
+    and_,
+    bindparam,
+    column,
+    exists,
+    func,
+    insert,
+    literal,
+    select,
+    text,
+    tuple_,
+    update,
+)
 
 from retraind.ledger import tables
 from retraind.ledger.ledger import Transaction
@@ -19,11 +33,15 @@ _fires = tables.fires
 RECENT_LOOKS = 100  # as many as confirmations can ask for
 _PICTURE = "picture"  # among a kept look's numbers, so that it comes and goes with them; in no event and no firing
 # Made once: see `retraind.ledger.rows`.
-_RECORD = select(_triggers).where(_triggers.c.model == bindparam("of"), _triggers.c.trigger == bindparam("named"))
-_KEEP = insert(_looks)
-_KNOWN_KEY = select(_fires.c.id).where(
+_KNOWN_KEY = exists().where(
     _fires.c.model == bindparam("of"), _fires.c.trigger == bindparam("named"), _fires.c.key == bindparam("known")
 )
+_RECORD = select(_triggers, _KNOWN_KEY.label("counted")).select_from(
+    select(literal(1))
+    .subquery()
+    .outerjoin(_triggers, and_(_triggers.c.model == bindparam("of"), _triggers.c.trigger == bindparam("named")))
+)
+_KEEP = insert(_looks)
 _WAITING = select(_fires).where(_fires.c.model == bindparam("of"), _fires.c.role == "waiting").order_by(_fires.c.id)
 
 
@@ -64,10 +82,13 @@ class Look:
 
 def record(connection: Connection, model: str, trigger: str) -> TriggerRecord:
     """The trigger's record; an empty one before its first look."""
-    row = connection.execute(_RECORD, {"of": model, "named": trigger}).one_or_none()
-    if row is None:
-        return TriggerRecord(model, trigger)
-    return TriggerRecord.of(row)
+    return record_and_count(connection, model, trigger, None)[0]
+
+
+def record_and_count(connection: Connection, model: str, trigger: str, key: str | None) -> tuple[TriggerRecord, bool]:
+    """The trigger's record, and whether a firing of this `key` was recorded. None: it has no key, and never was."""
+    row = connection.execute(_RECORD, {"of": model, "named": trigger, "known": key}).one()
+    return TriggerRecord(model, trigger) if row.model is None else TriggerRecord.of(row), bool(row.counted)
 
 
 def records(connection: Connection, model: str | None = None) -> list[TriggerRecord]:
@@ -177,11 +198,6 @@ def fire(transaction: Transaction, model: str, trigger: str, verdict: Verdict, *
         "job": job,
     }
     return insert_if_absent(transaction, _fires, values)
-
-
-def known_key(connection: Connection, model: str, trigger: str, key: str) -> bool:
-    """True when a firing of this key was recorded."""
-    return connection.execute(_KNOWN_KEY, {"of": model, "named": trigger, "known": key}).first() is not None
 
 
 def waiting(connection: Connection, model: str) -> list[Any]:

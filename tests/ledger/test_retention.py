@@ -248,12 +248,12 @@ def test_the_newest_firing_of_a_trigger_outlives_its_job_until_there_is_a_newer(
     past.prune(days=1)
     assert len(past.jobs()) == 1
     with past.ledger.read() as connection:
-        assert looks.known_key(connection, MODEL, "weekly", "1")
+        assert looks.record_and_count(connection, MODEL, "weekly", "1")[1]
     with past.ledger.write("daemon") as transaction:
         looks.fire(transaction, MODEL, "weekly", Verdict(Outcome.FIRED, "f.", {}, key="2"), role="skipped", job=None)
     past.prune(days=1)
     with past.ledger.read() as connection:
-        assert not looks.known_key(connection, MODEL, "weekly", "1")
+        assert not looks.record_and_count(connection, MODEL, "weekly", "1")[1]
 
 
 def test_a_batch_is_small_and_the_next_goes_on(past, monkeypatch):

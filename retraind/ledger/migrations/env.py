@@ -2,18 +2,14 @@
 
 from alembic import context
 
-from retraind.ledger.engine import WRITE
+from retraind.ledger.engine import transaction
 from retraind.ledger.tables import metadata
 
-with context.config.attributes["engine"].connect() as plain_connection:
-    connection = plain_connection.execution_options(**{WRITE: True})
+with transaction(context.config.attributes["engine"], write=True) as connection:
     context.configure(
         connection=connection,
         target_metadata=metadata,
         transactional_ddl=True,
         version_table=context.config.attributes["version_table"],
     )
-    with context.begin_transaction():
-        context.run_migrations()
-    if connection.in_transaction():
-        connection.commit()
+    context.run_migrations()
