@@ -11,6 +11,7 @@ from functools import partial
 
 import structlog
 
+from daemon import shelf
 from retraind.audit import AuditLog, keeping
 from retraind.config.settings import Settings
 from retraind.errors import AuditUnwritable
@@ -34,7 +35,8 @@ class Pruner:
         self._next_round = ledger.clock.monotonic()
 
     def pass_once(self) -> None:
-        """1. deployments that were taken back; 2. jobs; 3. firings and looks; 4. events; 5. closed audit files.
+        """1. deployments that were taken back; 2. jobs; 3. firings and looks; 4. events; 5. closed audit files;
+        6. profiles of models that are configured no longer.
 
         Deployments go first: they hold their jobs.
         """
@@ -47,6 +49,7 @@ class Pruner:
             if not left:
                 break
         self._remove_segments()
+        shelf.keep_only(self.settings.profiles, self.settings.models)
         if left:
             self._next_round = self.ledger.clock.monotonic() + self.settings.retention.every.total_seconds()
 

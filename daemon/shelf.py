@@ -15,6 +15,7 @@ import hashlib
 import json
 import shutil
 import zlib
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -187,14 +188,25 @@ class Shelf:
 
     def _remove(self, path: Path) -> None:
         self._unwritten.pop(path, None)
-        with faults.around("profiles.remove"):
-            if path.is_dir():
-                shutil.rmtree(path, ignore_errors=True)
-            else:
-                try:
-                    path.unlink(missing_ok=True)
-                except OSError as error:
-                    _log.info("profile_unremoved", path=str(path), error=str(error))
+        _take_away(path)
+
+
+def keep_only(directory: Path, models: Collection[str]) -> None:
+    """Removes what `directory` holds of other models: of one that is configured again it is made again."""
+    for path in _entries(directory):
+        if path.name not in models:
+            _take_away(path)
+
+
+def _take_away(path: Path) -> None:
+    with faults.around("profiles.remove"):
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            try:
+                path.unlink(missing_ok=True)
+            except OSError as error:
+                _log.info("profile_unremoved", path=str(path), error=str(error))
 
 
 def _entries(folder: Path) -> list[Path]:

@@ -96,7 +96,10 @@ class Watch:
         arrivals = self._arrivals(answers, remembered, now)
         incidents = arrivals.incidents()
         rows, past, start = self._rows(answers, remembered, now)
-        incidents += _columns(profile, rows, past, answers, known, dated=arrivals.dated)
+        for each in (rows, self._latest(rows, now)):
+            found = _columns(profile, each, past, answers, known, dated=arrivals.dated)
+            seen = {incident.column for incident in incidents}
+            incidents += [incident for incident in found if incident.column not in seen]
         # The rows of the span before were judged at its end, when few of them may have been spoilt yet.
         oldest = now - self.window
         of_columns = max(start - self.length, oldest)
@@ -130,6 +133,19 @@ class Watch:
             return newest, current, start
         in_window = int((_times(newest) < microseconds(now)).sum())
         return newest, current.slice(0, max(current.num_rows - in_window, 0)), start
+
+    def _latest(self, rows: "pa.Table", now: datetime) -> "pa.Table | None":
+        """Those of the newest span, where `rows` reach further back: what broke since must not be thinned out by what
+        was well. None: they do not, or there is nothing in it."""
+        from triggers.arrivals import microseconds
+        from triggers.cells import instants
+        from triggers.columns import chosen
+
+        if TIME not in rows.column_names:
+            return None
+        times, dated = instants(rows.column(TIME))
+        newest = dated & (times >= microseconds(now - self.length))
+        return None if newest.all() or not newest.any() else chosen(rows, newest)
 
 
 @dataclass(frozen=True)

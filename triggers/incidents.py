@@ -36,6 +36,7 @@ _SURPRISE = 14.0  # nats: by Chernoff's bound chance does as much less often tha
 _ROWS_A_LEVEL = 5  # fewer are an identifier's, whose values are always new
 _JUMP = 0.1  # how far a jump may be from the factor that explains it, in logarithms
 _STRETCHES = 4  # to a look's rows: a stretch within which a column may be constant by its nature
+_FEWEST = 4  # stretches of the reference that tell how far it moves by itself
 
 Known = Mapping[tuple[str, str | None], float]
 
@@ -256,7 +257,7 @@ class _Column:
             return None
         rule = changed_units(self.layout, self.before, self.values)
         middle = float(np.median(self.values))
-        if rule is None or (rule.small and not self._at_once(rule.factor, middle)):
+        if rule is None or (rule.small and not self._at_once(rule.factor, middle)) or self._moves_as_far():
             return None
         told = f"column {self.name} is in other units: its values {rule.told}, with a median of {figure(middle)}"
         return Incident(Kind.UNITS, self.name, told, {**rule.figures(), "median": middle, "rows": self.rows})
@@ -270,6 +271,29 @@ class _Column:
         lately = lately[np.isfinite(lately)]
         ratio = middle / float(np.median(lately)) if lately.size and np.median(lately) else 0.0
         return ratio > 0 and abs(log(ratio / factor)) <= _JUMP
+
+    def _moves_as_far(self) -> bool:
+        """Whether stretches of the reference lie so far apart by themselves, in their middle and in their spread: the
+        dew point of a cold day is a third of the spring's, and as much narrower."""
+        history = self.new.history
+        if (str(Kind.UNITS), self.name) in (self.new.expected or {}) or history is None:
+            return False
+        if self.name not in history.column_names:
+            return False
+        found, step = numbers(history.column(self.name)), self.values.size
+        found = found[np.isfinite(found)]
+        if found.size < _FEWEST * step:
+            return False
+        stretches = found[: found.size // step * step].reshape(-1, step)
+        low, middle, high = np.quantile(stretches, (0.25, 0.5, 0.75), axis=1)
+        now = np.quantile(self.values, (0.25, 0.5, 0.75))
+        return _within(middle, now[1]) and _within(high - low, now[2] - now[0])
+
+
+def _within(moves: NDArray[np.float64], now: float) -> bool:
+    """Whether `now` lies no further outside of the `moves` than half of what these lie apart."""
+    low, high = float(moves.min()), float(moves.max())
+    return bool(low - (high - low) / 2 <= now <= high + (high - low) / 2)
 
 
 def _missing_in(column: pa.ChunkedArray) -> int:

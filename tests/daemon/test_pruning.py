@@ -180,6 +180,15 @@ def test_an_event_that_a_receiver_was_not_told_of_stays(scene):
     assert scene.seqs()[0] == 1
 
 
+def test_counts_of_a_model_that_is_configured_no_longer_go_and_those_of_others_stay(scene):
+    for model in ("delays", "gone"):
+        (scene.settings.profiles / model / "a.buckets").mkdir(parents=True)
+        (scene.settings.profiles / model / "a.buckets" / "listing").write_text("{}")
+    scene.prune()
+    assert [path.name for path in scene.settings.profiles.iterdir()] == ["delays"]
+    assert (scene.settings.profiles / "delays" / "a.buckets" / "listing").exists()
+
+
 def test_a_pass_is_bounded_and_the_round_goes_on_with_the_next(scene, monkeypatch):
     monkeypatch.setattr(retention, "BATCH", 2)
     monkeypatch.setattr(pruning, "MOST_TRANSACTIONS", 3)

@@ -326,6 +326,25 @@ def test_a_factor_that_slow_change_may_reach_must_come_at_once() -> None:
     assert judge({"x": before}, {"x": now}, past=table({"x": now}), expected=known) == [("units", "x")]
 
 
+@pytest.mark.parametrize(("moves", "told"), [(0.0, [("units", "x")]), (8.0, [])])
+def test_a_column_whose_own_days_move_as_far_is_in_no_other_units(moves: float, told: list[Any]) -> None:
+    """Day by day about 40, as much as `moves` apart; then a cold day, that could be one divided by 3.28."""
+    random = np.random.default_rng(18)
+    days = random.normal(40, moves, 40)[:, None] * random.normal(1, 0.15, (40, 100))
+    today = random.permutation(days.ravel())[:200] / 3.28084
+    assert judge({"x": days.ravel()}, {"x": today}, history=table({"x": days.ravel()})) == told
+    assert judge({"x": days.ravel()}, {"x": today * 3.28084 * 3.28084}, history=table({"x": days.ravel()})) == [
+        ("units", "x")
+    ]
+
+
+def test_what_broke_today_is_seen_by_a_look_that_comes_after_days() -> None:
+    stream = Stream(31)
+    before = look(stream, now=NOW - 4 * DAY)
+    stream.change(put("distance", lambda values: np.full(len(values), np.nan)))
+    assert found(look(stream, before.state)) == [("missing", "distance")]
+
+
 def test_fewer_than_a_hundred_rows_tell_nothing() -> None:
     full = np.random.default_rng(6).normal(0, 1, 4000)
     assert judge({"x": full}, {"x": np.full(99, np.nan)}) == []
