@@ -96,10 +96,10 @@ class Watch:
         arrivals = self._arrivals(answers, remembered, now)
         incidents = arrivals.incidents()
         rows, past, start = self._rows(answers, remembered, now)
-        for each in (rows, self._latest(rows, now)):
-            found = _columns(profile, each, past, answers, known, dated=arrivals.dated)
-            seen = {incident.column for incident in incidents}
-            incidents += [incident for incident in found if incident.column not in seen]
+        broken = _columns(profile, rows, past, answers, known, dated=arrivals.dated)
+        seen = {incident.column for incident in broken}
+        lately = _columns(profile, self._latest(rows, now), past, answers, known, dated=arrivals.dated)
+        incidents += broken + [incident for incident in lately if incident.column not in seen]
         # The rows of the span before were judged at its end, when few of them may have been spoilt yet.
         oldest = now - self.window
         of_columns = max(start - self.length, oldest)

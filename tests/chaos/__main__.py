@@ -9,13 +9,13 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from pathlib import Path
 from random import SystemRandom
 from typing import Any
 
-from faultlist import at_random, deal
+from faultlist import at_every_point, at_random, deal
 from world import KINDS
 
 HERE = Path(__file__).parent
@@ -36,9 +36,12 @@ def main() -> int:
         campaign.run([(chosen.world or KINDS[0], json.loads(chosen.replay.read_text()))])
     elif chosen.slice:
         campaign.run(campaign.slice(chosen.faults))
+    elif chosen.missed_in:
+        campaign.run(deal(missed(_results(chosen.missed_in)), kinds, PER_ROUND, seed, 0))
     else:
         campaign.discover()
-        campaign.run(deal(campaign.points, kinds, PER_ROUND, seed))
+        campaign.run(deal(at_every_point(campaign.points), kinds, PER_ROUND, seed))
+        campaign.run(campaign.second_rounds(chosen.minutes))
         campaign.run(campaign.random_rounds(chosen.faults, chosen.minutes))
     return campaign.report()
 
@@ -55,6 +58,9 @@ def _arguments() -> argparse.Namespace:
     )
     parser.add_argument("--slice", action="store_true", help="a few rounds at random, without discovery")
     parser.add_argument("--replay", type=Path, help="a schedule.json: that round alone (with --world and --seed)")
+    parser.add_argument(
+        "--missed-in", type=Path, metavar="OUTPUT", help="only what was never reached in the run with that output"
+    )
     parser.add_argument("--output", help="where schedules, results and failing worlds go (default: a new folder)")
     return parser.parse_args()
 
@@ -85,10 +91,17 @@ class Campaign:
         share = -(-faults // len(self.kinds))
         return [(kind, at_random(self.points, kind, share, self.seed + n)) for n, kind in enumerate(self.kinds)]
 
+    def second_rounds(self, minutes: float) -> Iterator[tuple[str, list[str]]]:
+        """Once more what nobody passed by while it was armed, until the time is up."""
+        for each in deal(missed(self.results), self.kinds, PER_ROUND, self.seed + 500, 0):
+            if not self._in_time(minutes):
+                return
+            yield each
+
     def random_rounds(self, faults: int, minutes: float) -> Iterator[tuple[str, list[str]]]:
         """Rounds until enough was struck or the time is up."""
         number = 0
-        while self._struck() < faults and time.monotonic() - self.began < minutes * 60:
+        while self._struck() < faults and self._in_time(minutes):
             kind = self.kinds[number % len(self.kinds)]
             yield kind, at_random(self.points, kind, PER_ROUND, self.seed + 1000 + number)
             number += 1
@@ -148,14 +161,14 @@ class Campaign:
             flush=True,
         )
 
+    def _in_time(self, minutes: float) -> bool:
+        return time.monotonic() - self.began < minutes * 60
+
     def _struck(self) -> int:
         return sum(result["faults"] for result in self.results)
 
     def _failed(self) -> int:
         return sum(bool(result["violations"]) for result in self.results)
-
-    def _goes_on(self) -> bool:
-        return self._failed() < self.most_failures
 
     def report(self) -> int:
         """Prints what it all added up to. Returns the exit code."""
@@ -192,16 +205,28 @@ class Campaign:
             ]
             print(f"{kind:<18}  " + "  ".join(f"{figure!s:>9}" for figure in figures))
         struck = {fault for each in self.results for fault in each["struck"]}
-        missed = {fault for each in self.results for fault in each["unreached"]} - struck
+        never = missed(self.results)
         looks = sum(each["looks"] for each in self.results)
         print(
-            f"{len(struck)} different faults struck, {len(missed)} never reached; "
+            f"{len(struck)} different faults struck, {len(never)} never reached; "
             f"the champion was looked up {looks} times"
         )
-        for fault in sorted(missed):
+        for fault in never:
             print(f"    never reached: {fault}")
         print(f"schedules and results: {self.output}")
         return 1 if self._failed() else 0
+
+
+def missed(results: Iterable[Mapping[str, Any]]) -> list[str]:
+    """The faults at points that nobody passed by in any round."""
+    results = list(results)
+    struck = {fault for each in results for fault in each["struck"]}
+    return sorted({fault for each in results for fault in each["unreached"] if "@" in fault} - struck)
+
+
+def _results(output: Path) -> list[dict[str, Any]]:
+    """Of the rounds of an earlier run."""
+    return [json.loads(path.read_text()) for path in sorted(output.glob("round-*/result.json"))]
 
 
 EMPTY = {

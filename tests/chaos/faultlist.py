@@ -30,11 +30,18 @@ def is_early(fault: str) -> bool:
     return any(name in fault for name in EARLY)
 
 
-def deal(points: Iterable[str], kinds: tuple[str, ...], per_round: int, seed: int) -> list[tuple[str, list[str]]]:
-    """Rounds of (world, faults) in which every fault at every point comes once, and every fault from outside in every
-    world a few times."""
+def at_every_point(points: Iterable[str]) -> list[str]:
+    """Every fault at every point."""
+    return [fault for point in sorted(points) for fault in faults_at(point)]
+
+
+def deal(
+    chosen: Iterable[str], kinds: tuple[str, ...], per_round: int, seed: int, outside_times: int = OUTSIDE_TIMES
+) -> list[tuple[str, list[str]]]:
+    """Rounds of (world, faults) in which each of the chosen comes once, and every fault from outside in every world a
+    few times."""
     random = Random(seed)
-    faults = [fault for point in sorted(points) for fault in faults_at(point)]
+    faults = list(chosen)
     random.shuffle(faults)
     hands: dict[str, list[str]] = {kind: [] for kind in kinds}
     on_postgres = [kind for kind in kinds if kind.startswith("postgres")] or list(kinds)
@@ -43,7 +50,7 @@ def deal(points: Iterable[str], kinds: tuple[str, ...], per_round: int, seed: in
         hands[possible[number % len(possible)]].append(fault)
     rounds = []
     for kind in kinds:
-        hand = [*hands[kind], *OUTSIDE_TIMES * meant_for(kind)]
+        hand = [*hands[kind], *outside_times * meant_for(kind)]
         random.shuffle(hand)
         rounds += [(kind, hand[start : start + per_round]) for start in range(0, len(hand), per_round)]
     random.shuffle(rounds)

@@ -19,8 +19,8 @@ from watchers import ChampionWatch, LogReader
 from world import KINDS, World
 
 RECOVERY_SECONDS = 60.0
-PATIENCE_SECONDS = 20.0  # a point that nobody passed by then is given up for this round
-ARMED_AT_ONCE = 8
+PATIENCE_SECONDS = 45.0  # a point that nobody passed by then is given up for this round
+ARMED_AT_ONCE = 12
 BETWEEN_SECONDS = (0.3, 1.5)  # between two faults from outside
 LANDINGS_SECONDS = (1.5, 4.0)
 
