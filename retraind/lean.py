@@ -5,21 +5,36 @@ in each of them. This is to be imported before whatever else imports structlog; 
 """
 
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
 
+class _Missing:
+    """A finder for which some libraries are not installed, in the thread that made it: another may need them just now.
+
+    None in `sys.modules` says so too, but to all threads, and not to Cython.
+    """
+
+    def __init__(self, names: tuple[str, ...]) -> None:
+        self._names = names
+        self._thread = threading.get_ident()
+
+    def find_spec(self, name: str, _path: object = None, _target: object = None) -> None:
+        if threading.get_ident() == self._thread and name.partition(".")[0] in self._names:
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+
+
 @contextmanager
 def without(*names: str) -> Iterator[None]:
     """Imports inside find these optional libraries missing; those that are imported already stay."""
-    hidden = [name for name in names if name not in sys.modules]
-    sys.modules.update(dict.fromkeys(hidden))  # type: ignore[arg-type]  # None is how Python notes a failed import
+    finder = _Missing(names)
+    sys.meta_path.insert(0, finder)
     try:
         yield
     finally:
-        for name in hidden:
-            del sys.modules[name]
+        sys.meta_path.remove(finder)
 
 
 def redis_client() -> Any:

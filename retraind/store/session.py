@@ -12,13 +12,18 @@ from contextlib import suppress
 from datetime import date, datetime
 from typing import Any, TypeVar
 
-import adbc_driver_manager
 import pyarrow as pa
 from sqlalchemy import TIMESTAMP, BigInteger, BindParameter, Boolean, Date, Dialect, Double, Text, literal
 from sqlalchemy.sql import ClauseElement
 
 from retraind.errors import StoreBusy, StoreError
+from retraind.lean import without
 from retraind.store.lane import Busy, Lane
+
+# isort: split
+
+with without("pandas", "polars"):  # 30 MiB for the conversions of a dataset that nobody here makes
+    import adbc_driver_manager.dbapi
 
 T = TypeVar("T")
 
@@ -72,6 +77,11 @@ class Session(ABC):
     def connected(self) -> int:
         """Connects if need be. The number of connections made so far: it tells one from the next. Raises StoreError."""
         return self._in_lane(lambda: self._connected(lambda: self._connections))
+
+    def rest(self) -> None:
+        """Holds no connection and no thread until the next question; where a call outlived its deadline, it stays."""
+        if self._lane.idle:
+            self.close()
 
     def close(self) -> None:
         self._lane.close(self._disconnect)

@@ -44,3 +44,24 @@ def test_a_value_of_another_type_is_read_wherever_it_comes(
     with sqlite_database.store() as store:
         found = store.rows(RowsRequest(Window(None, None), ("prediction",))).column(0).to_pylist()
     assert found == values
+
+
+READ_WITHOUT_PANDAS = """
+import sys
+from retraind.config.predictions import Predictions
+from retraind.store import open_store
+from triggers.evidence import RowsRequest, Window
+
+with open_store(Predictions.model_validate({"url": sys.argv[1]})) as store:
+    print(store.counts(Window(None, None)).rows)
+    table = store.rows(RowsRequest(Window(None, None), ("prediction",)))
+print("pandas" in sys.modules)
+print(len(table.to_pandas()))
+"""
+
+
+def test_reading_brings_no_pandas_and_leaves_it_to_those_who_want_it(sqlite_database: Database) -> None:
+    sqlite_database.plain_table([(START.isoformat(), 1, 1)])
+    command = [sys.executable, "-c", READ_WITHOUT_PANDAS, sqlite_database.url]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["1", "False", "1"]
