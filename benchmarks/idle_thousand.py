@@ -15,13 +15,13 @@ from retraind.embedded_broker import EmbeddedBroker
 MODELS = 1000
 TRIGGERS: dict[str, Any] = {
     "weekly": {"type": "cron", "schedule": "0 2 * * 0"},
-    "stale": {"type": "interval", "every": "365d"},
+    "monthly": {"type": "cron", "schedule": "0 3 1 * *"},
     "volume": {"type": "volume", "rows": 1_000_000},
     "decay": {"type": "performance", "metric": "accuracy", "below": 0.1, "window": "30d", "min_labels": 100},
     "drift": {"type": "drift", "window": "7d", "false_alarms": "1 per 90d"},
 }
 FIRST_LOOKS_SECONDS = 1200.0
-SETTLE_SECONDS = 30.0
+SETTLE_SECONDS = 90.0  # every trigger was looked at twice by then: after its second look a model is idle
 MEASURED_SECONDS = 180.0
 MOST_SHARE = 1.0
 MOST_MIB = 250.0

@@ -73,6 +73,12 @@ class EvidenceReader:
         """Forgets earlier answers."""
         self._cache.clear()
 
+    def end_round(self) -> None:
+        """Holds no connection to the store until the next round: a thousand models would hold a thousand, and a server
+        takes a hundred."""
+        if self._store is not None:
+            self._store.rest()
+
     def close(self) -> None:
         if self._store is not None:
             self._store.close()

@@ -9,7 +9,7 @@ import threading
 from collections import defaultdict
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from retraind.config.predictions import Predictions
@@ -20,6 +20,8 @@ from triggers.base import Trigger
 from triggers.evidence import ModelFacts
 
 Place = tuple[object, ...]
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_PARTS = 12  # of the time between two looks; all idle models are looked at so often in it, not each at its own instant
 
 
 class Bells:
@@ -120,5 +122,11 @@ def _is_idle(each: Idle, token: str, named_at: int, now: datetime) -> bool:
 
 def _due(each: Idle, name: str, note: Note, now: datetime) -> datetime | None:
     if note.cadence is not None:
-        return now + note.cadence
+        return _together(now + note.cadence, note.cadence)
     return each.model.triggers[name].next_look(note.facts, note.state, now)
+
+
+def _together(due: datetime, cadence: timedelta) -> datetime:
+    """A little sooner, at an instant that models have in common: they are asked about together from then on."""
+    part = cadence / _PARTS
+    return _EPOCH + (due - _EPOCH) // part * part

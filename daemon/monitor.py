@@ -280,6 +280,12 @@ class Monitor:
     def _round(self, watched: Watched, trigger_names: list[str]) -> None:
         """Looks at the triggers in turn, members before those that combine them, sharing what is read."""
         watched.reader.begin_round()
+        try:
+            self._look_at_each(watched, trigger_names)
+        finally:
+            watched.reader.end_round()
+
+    def _look_at_each(self, watched: Watched, trigger_names: list[str]) -> None:
         watched.searched.clear()
         things = self._state_of_things(watched, trigger_names)
         for name in trigger_names:

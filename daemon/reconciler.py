@@ -103,10 +103,10 @@ class Reconciler:
 
     def start_waiting(self) -> None:
         """Firings that waited become a job as soon as nothing holds one back."""
-        for name, model in self.settings.models.items():
-            with self.ledger.read() as connection:
-                if not looks.waiting(connection, name):
-                    continue
+        with self.ledger.read() as connection:
+            waiting = looks.models_waiting(connection)
+        for name in waiting & self.settings.models.keys():
+            model = self.settings.models[name]
             with self.ledger.write("daemon") as transaction:
                 self.guard(transaction)
                 connection, now = transaction.connection, transaction.now
@@ -157,7 +157,9 @@ class Reconciler:
     def mend_targets(self) -> None:
         """Asks a worker to converge models whose targets are known to differ from the ledger. Whether others have come
         to differ the workers look themselves."""
-        for name in self.settings.models:
+        with self.ledger.read() as connection:
+            deployed = models.last_deployments(connection)
+        for name in deployed.keys() & self.settings.models.keys():
             with self.ledger.read() as connection:
                 wanted = models.champions(connection, name).current
                 behind = wanted is not None and shown.behind(connection, name, wanted.version)
@@ -172,19 +174,17 @@ class Reconciler:
             return
         now = self.ledger.clock.now()
         with self.ledger.read() as connection:
-            records = looks.records(connection)
-        for record in records:
-            key = (record.model, record.trigger)
-            model = self.settings.models.get(record.model)
-            if model is None or record.trigger not in model.triggers:
-                continue
-            late = overdue(record, now)
-            if late is None:
-                self._stale.discard(key)
-            elif key not in self._stale:
-                self._stale.add(key)
-                data = {"trigger": record.trigger, "seconds": late.total_seconds()}
-                self._tell("trigger.stale", data, record.model)
+            records = {(each.model, each.trigger): each for each in looks.planned(connection, now)}
+        late = {key: overdue(record, now) for key, record in records.items() if self._watches(*key)}
+        stale = {key: each for key, each in late.items() if each is not None}
+        self._stale &= stale.keys()
+        for model, trigger in sorted(stale.keys() - self._stale):
+            self._stale.add((model, trigger))
+            data = {"trigger": trigger, "seconds": stale[model, trigger].total_seconds()}
+            self._tell("trigger.stale", data, model)
+
+    def _watches(self, model: str, trigger: str) -> bool:
+        return model in self.settings.models and trigger in self.settings.models[model].triggers
 
     def forget(self) -> None:
         with self.ledger.write("daemon") as transaction:

@@ -144,6 +144,9 @@ class History:
     def probe(self) -> list[Problem]:
         return []
 
+    def rest(self) -> None:
+        """Nothing is held open."""
+
     def close(self) -> None:
         """Nothing is held open."""
 

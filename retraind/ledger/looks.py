@@ -98,6 +98,15 @@ def records(connection: Connection, model: str | None = None) -> list[TriggerRec
     return [TriggerRecord.of(row) for row in connection.execute(query)]
 
 
+def planned(connection: Connection, before: datetime) -> list[TriggerRecord]:
+    """The records whose next look was due before that, without what their triggers remember."""
+    columns = (_triggers.c.model, _triggers.c.trigger, _triggers.c.last_look_at, _triggers.c.next_look_at)
+    rows = connection.execute(select(*columns).where(_triggers.c.next_look_at < before))
+    return [
+        TriggerRecord(row.model, row.trigger, None, row.last_look_at, next_look_at=row.next_look_at) for row in rows
+    ]
+
+
 def save(transaction: Transaction, model: str, trigger: str, values: Mapping[str, Any]) -> None:
     """Sets columns of the trigger's record."""
     upsert(transaction, _triggers, {"model": model, "trigger": trigger}, values)
@@ -203,6 +212,12 @@ def fire(transaction: Transaction, model: str, trigger: str, verdict: Verdict, *
 def waiting(connection: Connection, model: str) -> list[Any]:
     """Firings that wait for the model's open job to end, or for a hold to pass, oldest first."""
     return list(connection.execute(_WAITING, {"of": model}))
+
+
+def models_waiting(connection: Connection) -> frozenset[str]:
+    """The models with such firings, which belong to no job."""
+    query = select(_fires.c.model).where(_fires.c.job.is_(None), _fires.c.role == "waiting").distinct()
+    return frozenset(connection.execute(query).scalars())
 
 
 def adopt(transaction: Transaction, model: str, job: str) -> None:

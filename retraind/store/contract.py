@@ -86,6 +86,9 @@ class PredictionsStore(Protocol):
     def probe(self) -> list[Problem]:
         """What stands in the way of reading this store, and advice; empty when all is well. Never raises StoreError."""
 
+    def rest(self) -> None:
+        """Holds nothing open until the next question."""
+
     def close(self) -> None: ...
 
     def __enter__(self) -> Self: ...

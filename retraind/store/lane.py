@@ -32,7 +32,7 @@ class Lane:
         if not self._turn.acquire(timeout=seconds):
             raise Busy
         try:
-            if self._running is not None and not self._running.done():
+            if not self.idle:
                 raise Busy
             if self._thread is None:
                 self._thread = threading.Thread(target=_serve, args=(self._calls,), name="predictions", daemon=True)
@@ -46,6 +46,11 @@ class Lane:
             return answer.result()
         finally:
             self._turn.release()
+
+    @property
+    def idle(self) -> bool:
+        """Whether no call is running, not even one that outlived its deadline."""
+        return self._running is None or self._running.done()
 
     def close(self, last: Callable[[], None], seconds: float = 5.0) -> None:
         """Runs `last` after whatever runs, ends the thread and waits up to `seconds` for it."""

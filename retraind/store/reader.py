@@ -123,6 +123,9 @@ class TableReader:
     def probe(self) -> list[Problem]:
         return probe(self._backend, self.settings)
 
+    def rest(self) -> None:
+        self._backend.session.rest()
+
     def close(self) -> None:
         self._backend.session.close()
 

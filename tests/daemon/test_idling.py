@@ -2,6 +2,7 @@
 
 import os
 import sqlite3
+import threading
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -109,6 +110,31 @@ def test_one_change_check_and_a_few_statements_pass_over_all_models(make: Callab
     assert {(each.last_look_at, each.decision) for each in records} == {(scene.clock.now(), looks.NOTHING_NEW)}
     assert {each.next_look_at for each in records} == {scene.clock.now() + MINUTE}
     assert {due for watched in scene.watched for due in watched.due.values()} == {scene.clock.now() + MINUTE}
+
+
+def test_models_that_are_due_one_after_another_are_asked_about_together_then_on(
+    make: Callable[..., Scene],
+) -> None:
+    scene = make()
+    for number, watched in enumerate(scene.watched):
+        watched.due = dict.fromkeys(watched.due, scene.clock.now() + timedelta(milliseconds=700 * number))
+        scene.monitor._schedule(watched)
+    for _ in range(5):
+        scene.clock.move(seconds=1)
+        scene.monitor._look_at_due()
+        while any(watched.looking_since for watched in scene.watched):
+            scene.monitor.stopped.wait(0.01)
+    dues = {due for watched in scene.watched for due in watched.due.values() if due is not None}
+    assert len(dues) <= 2  # the dozenth of a minute that four seconds may lie across
+    assert all(timedelta(seconds=50) < due - scene.clock.now() <= MINUTE for due in dues)
+
+
+def test_between_looks_the_models_hold_no_connection_to_their_store(make: Callable[..., Scene]) -> None:
+    scene = make()
+    scene.sql("INSERT INTO predictions VALUES ('2026-01-01', 1, 1)")
+    scene.minute()
+    held = [thread for thread in threading.enumerate() if thread.name == "predictions"]
+    assert len(held) == 1  # that all are asked about by
 
 
 def test_new_rows_are_looked_at_by_every_model(make: Callable[..., Scene]) -> None:
