@@ -123,7 +123,9 @@ def test_every_transaction_is_opened_by_the_ledger_which_puts_points_around_it()
         for line in path.read_text().splitlines()
         if ".begin()" in line and "migrations" not in path.parts
     }
-    assert {entry.partition(":")[0] for entry in opened} <= {"retraind/ledger/ledger.py", "retraind/ledger/schema.py"}
+    assert {entry.partition(":")[0] for entry in opened} <= {"retraind/ledger/engine.py", "retraind/ledger/schema.py"}
+    users = {str(path.relative_to(ROOT)) for path in python_files() if "write=True) as" in path.read_text()}
+    assert users - {"retraind/ledger/migrations/env.py"} == {"retraind/ledger/ledger.py"}
     source = (ROOT / "retraind/ledger/ledger.py").read_text()
     assert [source.count(f'faults.point(f"{{where}}.{side}")') for side in ("before", "in", "after")] == [1, 1, 1]
 
