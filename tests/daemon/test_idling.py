@@ -2,7 +2,6 @@
 
 import os
 import sqlite3
-import threading
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -133,8 +132,8 @@ def test_between_looks_the_models_hold_no_connection_to_their_store(make: Callab
     scene = make()
     scene.sql("INSERT INTO predictions VALUES ('2026-01-01', 1, 1)")
     scene.minute()
-    held = [thread for thread in threading.enumerate() if thread.name == "predictions"]
-    assert len(held) == 1  # that all are asked about by
+    lanes = [watched.reader.store._backend.session._lane for watched in scene.watched]  # type: ignore[attr-defined]
+    assert [lane._thread for lane in lanes] == [None] * 6
 
 
 def test_new_rows_are_looked_at_by_every_model(make: Callable[..., Scene]) -> None:
