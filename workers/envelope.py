@@ -1,17 +1,23 @@
-"""What comes off the broker's wire, made safe to look at.
+"""What comes off the broker's wire, made safe to look at and to acknowledge.
 
 kombu takes every entry of a queue for a message of its own making: one that is not JSON, lacks a field or
 unpacks to gigabytes ends the worker or fills its memory. Here such an entry becomes an empty message,
 which the doorway then refuses like any other that is not ours.
+
+A message takes one of the worker's few places until it is acknowledged. kombu keeps the place for good where
+the acknowledgement fails, and a worker with no place left takes nothing more, without a word. Here the place
+is free whatever became of the acknowledgement: the message may come again, and is then one wake-up more.
 """
 
 import json
 import uuid
 from typing import Any
 
+import structlog
 from kombu.transport import redis
-from kombu.transport.virtual import Message
+from kombu.transport.virtual import Message, QoS
 
+_log = structlog.get_logger(__name__)
 MOST_CHARACTERS = 16_384  # of a body; ours have 200
 
 
@@ -34,6 +40,25 @@ class Envelope(Message):  # type: ignore[misc]  # kombu has no types
             else:
                 return
         super().__init__(_nothing(), channel, **options)
+
+    def ack_log_error(self, logger: Any, errors: Any, multiple: bool = False) -> None:  # noqa: ARG002, FBT001, FBT002  # as Celery calls it
+        """Acknowledges; what is wrong with the broker is for the next read to say, and not an alarm of its own."""
+        try:
+            self.ack(multiple=multiple)
+        except errors as error:
+            _log.info("acknowledgement_failed", error=str(error))
+
+
+class Places(redis.QoS):  # type: ignore[misc]  # kombu has no types
+    """The messages that were taken and not acknowledged yet, as many as there may be."""
+
+    def ack(self, delivery_tag: Any) -> None:
+        """Raises what the broker's client raises, the place being free by then."""
+        try:
+            super().ack(delivery_tag)
+        except BaseException:
+            QoS.ack(self, delivery_tag)
+            raise
 
 
 def is_sound(payload: Any) -> bool:
@@ -75,4 +100,4 @@ def _read(text: str) -> Any:
 
 
 def _guarded(channel: Any) -> Any:
-    return type(channel.__name__, (channel,), {"Message": Envelope})
+    return type(channel.__name__, (channel,), {"Message": Envelope, "QoS": Places})
