@@ -32,7 +32,7 @@ from workers.temporaries import sweep
 _log = structlog.get_logger(__name__)
 ROLLBACKS_KEPT = 5  # versions below the champion whose files stay on disk
 MOST_REMOVED = 200  # places in one pass; the next goes on
-UNTOUCHED = timedelta(days=1)  # a directory of a job that the ledger does not know is left alone for so long
+UNTOUCHED = timedelta(days=1)  # a directory of a job that the ledger does not know is left alone for so long at most
 _FETCHED = "version-"  # how convergence names a version's files that it fetched
 
 
@@ -110,7 +110,7 @@ class _Tidying:
             return
         with self.session.ledger.read() as connection:
             job = jobs.get(connection, job_id)
-            gone, bulk = self._judge(connection, job) if job else (old and _is_untouched(directory.path), False)
+            gone, bulk = self._judge(connection, job) if job else (old and self._is_untouched(directory.path), False)
         if gone:
             remove(directory.path)
             self.removed += 1
@@ -121,6 +121,16 @@ class _Tidying:
             self.freed += 1
         elif job is not None and not job.is_open and (directory.path / "champion").exists():
             remove(directory.path / "champion")  # a whole model each, and only evaluating read it
+
+    def _is_untouched(self, directory: Path) -> bool:
+        """True where nobody has changed anything for a while: the ledger cannot tell who works in it.
+
+        The daemon may have forgotten the job before a worker came to its directory: that waits no longer than
+        the directory of a job that is known.
+        """
+        places = [directory, *directory.iterdir(), *(directory / "logs").glob("*")]
+        while_ago = time.time() - min(UNTOUCHED, self.kept.jobs).total_seconds()
+        return max(place.lstat().st_mtime for place in places) < while_ago
 
     def _judge(self, connection: Connection, job: Job) -> tuple[bool, bool]:
         """Whether the job's whole directory may go, and whether its bulk may."""
@@ -180,12 +190,6 @@ def _likely(connection: Connection, model: str) -> list[Version]:
 def _requested_at(job_id: str) -> datetime:
     """As the id tells."""
     return datetime.strptime(job_id[:13], "%y%m%d-%H%M%S").replace(tzinfo=UTC)
-
-
-def _is_untouched(directory: Path) -> bool:
-    """True where nobody has changed anything for a while: the ledger cannot tell who works in it."""
-    places = [directory, *directory.iterdir(), *(directory / "logs").glob("*")]
-    return time.time() - max(place.lstat().st_mtime for place in places) > UNTOUCHED.total_seconds()
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 import fcntl
 import os
+import time
 import signal
 import subprocess
 import sys
@@ -139,6 +140,18 @@ def test_a_directory_that_the_ledger_does_not_know_goes_when_nobody_has_touched_
     assert not strange.exists()
     assert young.exists()  # its id says that it was asked for days ago
     assert (theirs / "logs" / "train.log").exists()
+
+
+def test_it_is_waited_for_no_longer_than_jobs_are_kept(past: History) -> None:
+    project = past.at("second deployed")
+    project.configure(retention={"jobs": "1h"})
+    forgotten, fresh = (project.session.settings.jobs_directory / f"250101-000000-{end}" for end in ("abcdef", "abcdea"))
+    for made, hours in ((forgotten, 2), (fresh, 0.5)):
+        made.mkdir()
+        os.utime(made, (time.time() - hours * 3600,) * 2)
+    tidy_everything(project.session)
+    assert not forgotten.exists()
+    assert fresh.exists()
 
 
 def test_the_champions_copy_goes_as_soon_as_the_job_has_ended(past: History) -> None:
