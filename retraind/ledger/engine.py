@@ -1,8 +1,6 @@
 """Opens the ledger's database: the one place that knows how SQLite and Postgres differ."""
 
-import os
 import sqlite3
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,9 +10,9 @@ from sqlalchemy import Connection, Engine, create_engine, event, make_url
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError
 
 from retraind.errors import ConfigurationError
+from retraind.ledger.forking import unforked
 
 BUSY_SECONDS = 30.0
-_FORK_SECONDS = 5.0  # that a fork waits for transactions to end
 
 
 def open_engine(url: str, *, lasting: bool = True) -> Engine:
@@ -36,40 +34,6 @@ def open_engine(url: str, *, lasting: bool = True) -> Engine:
     ) from NoSuchModuleError(parsed.drivername)
 
 
-class _NoFork:
-    """Keeps this process from forking while a transaction is open in any thread.
-
-    A child inherits what SQLite notes of the locks that its process holds, and none of the connections that would ever
-    release them: to it the database is locked for good (https://sqlite.org/howtocorrupt.html, 2.6).
-    """
-
-    def __init__(self) -> None:
-        self._reset()
-        os.register_at_fork(before=self._wait, after_in_parent=self._release, after_in_child=self._reset)
-
-    def __enter__(self) -> None:
-        with self._changed:
-            self._open += 1
-
-    def __exit__(self, *_: object) -> None:
-        with self._changed:
-            self._open -= 1
-            self._changed.notify_all()
-
-    def _wait(self) -> None:
-        self._changed.acquire()
-        self._changed.wait_for(lambda: not self._open, _FORK_SECONDS)
-
-    def _release(self) -> None:
-        self._changed.release()
-
-    def _reset(self) -> None:
-        self._changed, self._open = threading.Condition(), 0
-
-
-_no_fork = _NoFork()
-
-
 @contextmanager
 def transaction(engine: Engine, *, write: bool) -> Iterator[Connection]:
     """A connection in a transaction, committed at the end.
@@ -77,7 +41,7 @@ def transaction(engine: Engine, *, write: bool) -> Iterator[Connection]:
     A listener to the engine's own `begin` would do for SQLite, but then every statement is told to listeners, which
     costs a tenth of a decision.
     """
-    with _no_fork, engine.connect() as connection, connection.begin():
+    with unforked, engine.connect() as connection, connection.begin():
         if engine.dialect.name == "sqlite":
             # A writer takes the lock at once: a read lock that must grow later fails with BUSY at any moment.
             driver: sqlite3.Connection = connection.connection.dbapi_connection  # type: ignore[assignment]  # SQLite's own
