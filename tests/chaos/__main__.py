@@ -145,7 +145,7 @@ class Campaign:
             result: dict[str, Any] = json.loads((folder / "result.json").read_text())
         except FileNotFoundError:
             said = (folder / "log").read_text(errors="replace").strip().splitlines()
-            result = {**EMPTY, "world": kind, "violations": [f"late: the round broke off: {said[-1] if said else ''}"]}
+            result = {**EMPTY, "world": kind, "violations": [f"late: the round broke off: {' / '.join(said[-3:])}"]}
         replay = f"python tests/chaos --world {kind} --seed {self.seed + number - 1} --replay {folder}/schedule.json"
         return {**result, "number": number, "replay": replay}
 

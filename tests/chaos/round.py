@@ -19,6 +19,7 @@ from watchers import ChampionWatch, LogReader
 from world import KINDS, World
 
 RECOVERY_SECONDS = 60.0
+COMES_UP_SECONDS = 300.0  # nothing is claimed of it: beside other work the first trainings take their time
 PATIENCE_SECONDS = 45.0  # a point that nobody passed by then is given up for this round
 ARMED_AT_ONCE = 12
 BETWEEN_SECONDS = (0.3, 1.5)  # between two faults from outside
@@ -74,12 +75,10 @@ class Round:
         try:
             self._arm_early()
             self._first_deployments()
-            while self.todo or self.pending or self.ends:
+            while (self.todo or self.pending or self.ends) and not self.result.violations:
                 self._tick()
                 if self._since_rest >= self.rest_every:
                     self._rest(reader)
-                if self.result.violations:
-                    break
             if not self.result.violations:
                 self._rest(reader)
         finally:
@@ -103,12 +102,13 @@ class Round:
         """Every model has a champion before anything is struck, so that it can be missed."""
         for model in project.MODELS:
             self._land(model)
-        deadline = time.monotonic() + 120
+        deadline = time.monotonic() + COMES_UP_SECONDS
         while waiting := unsteady(self.world, self.landed):
             self._watch_over()
             self._approve()
             if time.monotonic() > deadline:
-                raise RuntimeError(f"the world does not come up: {waiting}")
+                self.result.violations += [f"late: not up after {COMES_UP_SECONDS:g} s: {each}" for each in waiting]
+                return
             time.sleep(0.1)
 
     def _watch_over(self) -> float:

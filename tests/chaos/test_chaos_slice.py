@@ -23,4 +23,10 @@ def test_a_slice_of_chaos_leaves_the_world_as_it_should_be(tmp_path: Path, world
         text=True,
         check=False,
     )
-    assert finished.returncode == 0, finished.stdout + finished.stderr
+    assert finished.returncode == 0, finished.stdout + finished.stderr + said(tmp_path / "run")
+
+
+def said(output: Path) -> str:
+    """How the logs of a round end, and of the world that it kept."""
+    logs = sorted(output.glob("round-*/log")) + sorted(output.glob("round-*/world/*.log"))
+    return "".join(f"\n--- {log}\n" + "\n".join(log.read_text(errors="replace").splitlines()[-25:]) for log in logs)
