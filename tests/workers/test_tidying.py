@@ -145,7 +145,9 @@ def test_a_directory_that_the_ledger_does_not_know_goes_when_nobody_has_touched_
 def test_it_is_waited_for_no_longer_than_jobs_are_kept(past: History) -> None:
     project = past.at("second deployed")
     project.configure(retention={"jobs": "1h"})
-    forgotten, fresh = (project.session.settings.jobs_directory / f"250101-000000-{end}" for end in ("abcdef", "abcdea"))
+    forgotten, fresh = (
+        project.session.settings.jobs_directory / f"250101-000000-{end}" for end in ("abcdef", "abcdea")
+    )
     for made, hours in ((forgotten, 2), (fresh, 0.5)):
         made.mkdir()
         os.utime(made, (time.time() - hours * 3600,) * 2)
