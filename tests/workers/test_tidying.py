@@ -2,10 +2,10 @@
 
 import fcntl
 import os
-import time
 import signal
 import subprocess
 import sys
+import time
 from datetime import timedelta
 from pathlib import Path
 
