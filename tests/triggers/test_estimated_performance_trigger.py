@@ -61,7 +61,7 @@ def test_it_fires_when_the_whole_interval_lies_past_the_bar() -> None:
 def test_a_budget_of_false_alarms_widens_the_interval() -> None:
     past, window = scored_table(3000, 1), scored_table(3000, 2, labelled=False)
     budget = judge(estimated(confidence=None), past, window).numbers
-    assert budget["level"] == pytest.approx(1 / 90)
+    assert budget["level"] == pytest.approx(0.9 / 90)
     assert budget["high"] > judge(estimated(confidence=0.9), past, window).numbers["high"]
 
 
