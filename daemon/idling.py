@@ -91,6 +91,7 @@ def pass_over(
     """
     found: dict[str, dict[str, datetime | None]] = {}
     plans: dict[datetime | None, list[tuple[str, str]]] = defaultdict(list)
+    together: dict[timedelta, datetime] = {}
     with ledger.write("daemon") as transaction:
         guard(transaction)
         now = transaction.now
@@ -103,7 +104,7 @@ def pass_over(
             for name in each.triggers:
                 note = each.notes[name]
                 note.seq = newest
-                dues[name] = due = _due(each, name, note, now)
+                dues[name] = due = _due(each, name, note, now, together)
                 plans[due].append((each.name, name))
         for due, triggers in plans.items():
             looks.pass_over(transaction, triggers, due)
@@ -120,10 +121,13 @@ def _is_idle(each: Idle, token: str, named_at: int, now: datetime) -> bool:
     return True
 
 
-def _due(each: Idle, name: str, note: Note, now: datetime) -> datetime | None:
-    if note.cadence is not None:
-        return _together(now + note.cadence, note.cadence)
-    return each.model.triggers[name].next_look(note.facts, note.state, now)
+def _due(each: Idle, name: str, note: Note, now: datetime, together: dict[timedelta, datetime]) -> datetime | None:
+    """`together` has what was found for the same cadence before."""
+    if note.cadence is None:
+        return each.model.triggers[name].next_look(note.facts, note.state, now)
+    if note.cadence not in together:
+        together[note.cadence] = _together(now + note.cadence, note.cadence)
+    return together[note.cadence]
 
 
 def _together(due: datetime, cadence: timedelta) -> datetime:

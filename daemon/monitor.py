@@ -48,6 +48,9 @@ class Watched:
     searched: set[str] = field(default_factory=set)  # triggers that have looked for incidents in this round
     looking_since: datetime | None = None  # None: nobody looks at it now
 
+    def __post_init__(self) -> None:
+        self.order = sorted(self.model.triggers, key=lambda name: rank(self.model.triggers[name]))  # of looks
+
 
 class Monitor:
     """Watches every model of `settings` until it is stopped or loses the lead."""
@@ -219,8 +222,8 @@ class Monitor:
 
     def _chosen(self, watched: Watched, now: datetime) -> list[str]:
         """The triggers that are due or were woken, in the order of their looks."""
-        names = [name for name, due in watched.due.items() if due is not None and due <= now]
-        chosen = sorted({*names, *watched.woken}, key=lambda name: rank(watched.model.triggers[name]))
+        dues = {name for name, due in watched.due.items() if due is not None and due <= now} | watched.woken
+        chosen = [name for name in watched.order if name in dues]
         watched.woken.clear()
         return chosen
 

@@ -30,7 +30,7 @@ from triggers.evidence import (
     TrainingRequest,
     Window,
 )
-from triggers.incident_state import IncidentState
+from triggers.incident_state import expects_rows_by
 from triggers.incident_watch import Watch
 from triggers.kept_look import Span, conversation
 from triggers.quantities import Duration, Rate
@@ -148,7 +148,7 @@ class DriftTrigger(Trigger):
         return self.incidents
 
     def must_look(self, state: Mapping[str, Any], now: datetime) -> bool:
-        by = IncidentState.of(state).expects_rows_by
+        by = expects_rows_by(state)
         return self.incidents and by is not None and now >= by
 
     def cadence(self) -> timedelta:

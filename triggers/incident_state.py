@@ -117,6 +117,11 @@ class IncidentState:
         return (*self.left_out, *((each.since, None) for each in self.holding))
 
 
+def expects_rows_by(state: Mapping[str, Any] | None) -> datetime | None:
+    """As in the IncidentState of `state`, without the rest of it: idle models are asked for nothing else."""
+    return _optional(((state or {}).get(KEY) or {}).get("expects_rows_by"))
+
+
 def _instant(text: str) -> datetime:
     return datetime.fromisoformat(text)
 
