@@ -32,6 +32,7 @@ _OFFSETS = (  # of temperature: now = factor * before + offset
     (1 / 1.8, 459.67 / 1.8, "degrees Fahrenheit that became kelvins"),
 )
 _FAR = 0.75  # Kolmogorov-Smirnov distance; a normal column shifted by two standard deviations is at 0.68
+_FAR_IF_SMALL = 0.72  # of a factor of up to two, which must be met closely: miles and kilometres lie about 0.75 apart
 _FAR_WITH_OFFSET = 0.9  # a shift may always be an offset: then it must be one of three standard deviations
 _SPREAD = 4.0  # factor of the spread about zero, up or down; twice is a drift, and 100 rows miss it by half at most
 _GROWN = 50.0  # the same of a column of one sign, whose spread grows with its values: a lognormal one's by exp(2 sigma)
@@ -65,10 +66,10 @@ class Rule:
 def changed_units(layout: NumberLayout, before: Counts, values: Floats) -> Rule | None:
     """The rule by which `values` (finite, not empty) follow from the reference counted as `before`; None: by none.
 
-    A factor is called at a Kolmogorov-Smirnov distance of 0.75, or at a spread four times as large or small
-    in a column of both signs (50 times in others), and an offset at 0.9; beneath, a change of units
-    cannot be told from a drift. A factor that is no known unit's takes 0.9 and 2.5, or such a spread. At
-    most 0.1 beside its noise, and half of it, may be left of the distance when the change is taken back.
+    A factor is called at a Kolmogorov-Smirnov distance of 0.75 (one of up to two at 0.72), or at a spread four
+    times as large or small in a column of both signs (50 times in others), and an offset at 0.9; beneath, a
+    change of units cannot be told from a drift. A factor that is no known unit's takes 0.9 and 2.5, or such a
+    spread. At most 0.1 beside its noise, and half of it, may be left of the distance when the change is taken back.
     """
     spreads = _spreads(layout, before, values)
     if spreads is None:
@@ -79,13 +80,13 @@ def changed_units(layout: NumberLayout, before: Counts, values: Floats) -> Rule 
     if not wide and not _apart(layout, before, values):
         return None
     distance = _distance(layout, before, values)
-    if distance < (_SEEN if wide else _FAR):
+    if distance < (_SEEN if wide else _FAR_IF_SMALL):
         return None
     left = min(_NEAR + _NOISE * sqrt(1 / values.size + 1 / int(before.sum())), distance / 2)
     fitted = _fitted(layout, before, values)
     tried = [_Tried.of(rule, layout, before, values) for rule in _rules(ratio, distance, fitted)]
     best = min(tried, key=lambda each: each.left, default=None)
-    if best is not None and best.left <= left:
+    if best is not None and best.left <= left and (wide or best.rule.small or distance >= _FAR):
         return best.rule
     if not wide and (distance < _FAR_WITH_OFFSET or 1 / _ANY < ratio < _ANY):
         return None

@@ -317,6 +317,16 @@ def test_a_factor_is_told_of_columns_of_both_signs_of_ties_and_of_integers(facto
             assert judge({"x": draw(4000)}, {"x": factor * draw(500)}) == [("units", "x")]
 
 
+def test_kilometres_that_became_miles_are_told_of_every_stream_and_shifts_of_two_sigma_of_none() -> None:
+    """A column of mean 100 and deviation 20, where miles lie hardly further away than a shift that is a drift."""
+    for seed in range(300):
+        random = np.random.default_rng([20, seed])
+        before, past, now = (table({"x": random.normal(100, 20, rows)}) for rows in (4000, 1000, 500))
+        values = now["x"].to_numpy()
+        for today, told in ((values / 1.609344, [("units", "x")]), (values - 40, [])):
+            assert judge({"x": before["x"].to_numpy()}, {"x": today}, past=past) == told, seed
+
+
 def test_a_factor_that_slow_change_may_reach_must_come_at_once() -> None:
     random = np.random.default_rng(17)
     before, now = random.normal(40, 4, 4000), random.normal(40, 4, 500) * 1.609344
