@@ -15,7 +15,7 @@ from typing import Any
 
 from retraind import faults
 from retraind.privacy import publish
-from workers.temporaries import beside, discard
+from workers.temporaries import beside, discard, leaving
 
 _TAKEN = frozenset({errno.ENOTEMPTY, errno.EEXIST})
 
@@ -97,10 +97,10 @@ def remove(path: Path) -> None:
     """
     with faults.around("durable.remove"):
         if path.is_dir() and not path.is_symlink():
-            leaving = beside(path)
+            place = leaving(path)
             with suppress(FileNotFoundError):  # another removed it meanwhile
-                path.rename(leaving)
-                discard(leaving)
+                path.rename(place)
+                discard(place)
         else:
             path.unlink(missing_ok=True)
 

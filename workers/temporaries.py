@@ -4,6 +4,8 @@ has left behind from what is being made, and remove it.
 A name reads `.NAME.HOST:PID@MARK.HEX.tmp`; the mark is `retraind.identity`'s. What a living process
 makes is never touched. Of a process that cannot be seen from here (another host's, another
 container's) that is taken to be so until nothing has changed for an hour.
+
+What is to go is `.NAME.leaving.HEX.tmp`, and anybody's to remove: one that failed to may live for months.
 """
 
 import os
@@ -14,18 +16,24 @@ import tempfile
 import time
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from retraind import faults, identity
 
 UNSEEN_SECONDS = 3600.0
-_NAME = re.compile(r"\..+?\.(?:(?P<maker>[^/]+:\d+(?:@[0-9a-f]+\.\d+)?)\.)?[0-9a-f]{32}\.tmp")
+_LEAVING = "leaving"
+_NAME = re.compile(r"\..+?\.(?:(?P<maker>[^/]+:\d+(?:@[0-9a-f]+\.\d+)?|leaving)\.)?[0-9a-f]{32}\.tmp")
 
 
 def beside(path: Path) -> Path:
     """A new temporary's path, in the directory of `path`. Nothing is made."""
-    return path.with_name(f".{path.name}.{_maker()}.{uuid.uuid4().hex}.tmp")
+    return _beside(path, _maker())
+
+
+def leaving(path: Path) -> Path:
+    """Where to rename to what stands at `path` and is to go: whoever sweeps next removes it. Nothing is done."""
+    return _beside(path, _LEAVING)
 
 
 @contextmanager
@@ -59,19 +67,38 @@ def sweep(directory: Path) -> int:
 
 
 def discard(path: Path) -> None:
-    """Removes a file, a link or a directory with all in it, also while another does the same."""
-    with faults.around("durable.discard"):
-        if path.is_dir() and not path.is_symlink():
-            shutil.rmtree(path, ignore_errors=True)
-        else:
-            path.unlink(missing_ok=True)
+    """Removes a temporary, a file, a link or a directory with all in it, also while another does the same.
+
+    What cannot be removed now is left to the next sweep. Raises OSError where it is no directory.
+    """
+    try:
+        with faults.around("durable.discard"):
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path, ignore_errors=True)
+            else:
+                path.unlink(missing_ok=True)
+    finally:
+        if os.path.lexists(path) and not _is_leaving(path):
+            with suppress(OSError):
+                path.rename(leaving(path))
+
+
+def _beside(path: Path, maker: str) -> Path:
+    return path.with_name(f".{path.name}.{maker}.{uuid.uuid4().hex}.tmp")
 
 
 def _maker() -> str:
     return identity.marked(f"process:{socket.gethostname()}:{os.getpid()}").removeprefix("process:")
 
 
+def _is_leaving(path: Path) -> bool:
+    found = _NAME.fullmatch(path.name)
+    return found is not None and found["maker"] == _LEAVING
+
+
 def _is_left(maker: str | None, entry: "os.DirEntry[str]") -> bool:
+    if maker == _LEAVING:
+        return True
     if maker is not None:
         owner = f"process:{maker}"
         if identity.is_gone(owner):
