@@ -8,12 +8,13 @@ import json
 import sqlite3
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import project
 import psutil
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, Engine, select
 from sqlalchemy.exc import DBAPIError
 from watchers import alias_place
 from world import World
@@ -50,7 +51,7 @@ def unsteady(world: World, landed: Mapping[str, list[str]]) -> list[str]:
         for each in world.supervised
         if each.process is None or each.process.poll() is not None
     ]
-    return found
+    return found or list(_leftovers(world))
 
 
 def waiting_for_approval(world: World) -> list[str]:
@@ -141,26 +142,39 @@ def _last_seq(log: Path) -> int:
 
 
 def violations(world: World, seen: list[bytes]) -> list[str]:
-    """What the steady world shows that must never be. `seen` are the lines that a reader of the log saw."""
-    with world.engine.connect() as connection:
+    """What the steady world shows that must never be. `seen` are the lines that a reader of the log saw.
+
+    The world goes on meanwhile (it checks, it prunes): the log is read first, and the ledger as of one moment after it.
+    """
+    lines = _log_lines(world.folder / "log" / "audit.jsonl")
+    with _one_moment(world.engine) as connection:
         events = [dict(row._mapping) for row in connection.execute(select(tables.events).order_by(tables.events.c.seq))]
-        found = [
-            *(f"torn: {each}" for each in _log_against_ledger(world.folder / "log" / "audit.jsonl", events, seen)),
+        return [
+            *(f"torn: {each}" for each in _log_against_ledger(lines, events, seen)),
             *_outcomes(connection, events),
             *_stages(events),
             *_deployments(connection, events),
             *_same_data(world, connection),
             *_registry(world, connection),
         ]
-    return [*found, *(f"left: {each}" for each in _leftovers(world))]
 
 
-def _log_against_ledger(log: Path, events: list[dict[str, Any]], seen: list[bytes]) -> Iterator[str]:
-    lines = _log_lines(log)
+@contextmanager
+def _one_moment(engine: Engine) -> Iterator[Connection]:
+    """A connection whose every answer is of the moment of the first."""
+    with engine.connect() as connection:
+        if engine.dialect.name == "sqlite":
+            connection.exec_driver_sql("BEGIN")
+        else:
+            connection.execution_options(isolation_level="REPEATABLE READ")
+        yield connection
+
+
+def _log_against_ledger(lines: list[bytes], events: list[dict[str, Any]], seen: list[bytes]) -> Iterator[str]:
     yield from (f"a line of the log is no event: {line[:80]!r}" for line in lines if _record(line) is None)
     records = [record for line in lines if (record := _record(line)) is not None]
-    if [record["seq"] for record in records] != list(range(1, len(events) + 1)):
-        yield f"the log's lines are not the events 1 to {len(events)} in order ({len(records)} lines)"
+    if [record["seq"] for record in records] != [event["seq"] for event in events[: len(records)]]:
+        yield f"the log's {len(records)} lines are not the first of the ledger's {len(events)} events in order"
     prev = GENESIS
     for record, event in zip(records, events, strict=False):
         body = {name: value for name, value in record.items() if name != "hash"}
@@ -239,8 +253,9 @@ def _same_data(world: World, connection: Connection) -> Iterator[str]:
     )
     for row in rows:
         for file in (world.folder / "state" / "jobs" / row.id).rglob("data.parquet"):
-            if content_hash(pq.read_table(file)) != row.data_hash:
-                yield f"lost: {file} is not the data that job {row.id} recorded"
+            with suppress(FileNotFoundError):  # freed meanwhile
+                if content_hash(pq.read_table(file)) != row.data_hash:
+                    yield f"lost: {file} is not the data that job {row.id} recorded"
 
 
 def _registry(world: World, connection: Connection) -> Iterator[str]:
@@ -278,7 +293,7 @@ def _leftovers(world: World) -> Iterator[str]:
     for process in world.processes():
         try:
             if TOKEN in process.environ():
-                yield f"process {process.pid} was left: {' '.join(process.cmdline())[:120]}"
+                yield f"process {process.pid} ({' '.join(process.cmdline())[:120]}) was left"
         except (psutil.Error, OSError):
             continue
     for root in ("state", "models", "log"):
