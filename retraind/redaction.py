@@ -34,7 +34,15 @@ def redact(text: str, settings: KeepsSecrets | None = None) -> str:
 
 def redact_values(text: str, secrets: Iterable[str]) -> str:
     """`text` with `***` for every password and each of `secrets`, also where it is percent-encoded or quoted."""
-    pattern = _pattern(tuple(secrets))
+    return _redacted(text, _pattern(tuple(secrets)))
+
+
+def redact_data(value: Any, settings: KeepsSecrets | None = None) -> Any:
+    """A copy of `value` (what JSON can hold) with every text in it redacted, keys included."""
+    return _redacted_data(value, _pattern(settings.secrets if settings is not None else ()))
+
+
+def _redacted(text: str, pattern: re.Pattern[str] | None) -> str:
     if pattern is not None:
         text = pattern.sub(HIDDEN, text)
     if "://" in text:
@@ -42,14 +50,13 @@ def redact_values(text: str, secrets: Iterable[str]) -> str:
     return _NAMED.sub(rf"\g<start>{HIDDEN}", text) if "=" in text else text
 
 
-def redact_data(value: Any, settings: KeepsSecrets | None = None) -> Any:
-    """A copy of `value` (what JSON can hold) with every text in it redacted, keys included."""
+def _redacted_data(value: Any, pattern: re.Pattern[str] | None) -> Any:
     if isinstance(value, str):
-        return redact(value, settings)
-    if isinstance(value, Mapping):
-        return {redact_data(key, settings): redact_data(inner, settings) for key, inner in value.items()}
+        return _redacted(value, pattern)
+    if isinstance(value, (dict, Mapping)):  # a dict is told at once, a Mapping is asked for
+        return {_redacted_data(key, pattern): _redacted_data(inner, pattern) for key, inner in value.items()}
     if isinstance(value, list | tuple):
-        return [redact_data(inner, settings) for inner in value]
+        return [_redacted_data(inner, pattern) for inner in value]
     return value
 
 

@@ -11,12 +11,15 @@ from retraind.clock import rfc3339
 
 SCHEMA = 1
 _JSON = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+_AS_IT_IS = frozenset({str, int, bool})
 GENESIS = "0" * 64  # `prev` of the first event
 
 
 def plain(value: Any) -> Any:
     """`value` as JSON can hold it: instants as RFC 3339, NaN and infinities as None, keys as text."""
-    if isinstance(value, Mapping):
+    if value is None or type(value) in _AS_IT_IS:
+        return value
+    if isinstance(value, (dict, Mapping)):  # a dict is told at once, a Mapping is asked for
         return {str(key): plain(item) for key, item in value.items()}
     if isinstance(value, (list, tuple, set, frozenset)):
         return [plain(item) for item in value]
@@ -24,9 +27,7 @@ def plain(value: Any) -> Any:
         return rfc3339(value)
     if isinstance(value, float):
         return value if math.isfinite(value) else None
-    if value is None or isinstance(value, (bool, int)):
-        return value
-    return str(value)
+    return value if isinstance(value, int) else str(value)
 
 
 def canonical(record: Mapping[str, Any]) -> str:
