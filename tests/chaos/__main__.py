@@ -31,7 +31,7 @@ def main() -> int:
     kinds = (chosen.world,) if chosen.world else KINDS
     print(f"seed {seed}; worlds {', '.join(kinds)}; {chosen.jobs} rounds at a time", flush=True)
     output = Path(chosen.output or tempfile.mkdtemp(prefix="retraind-chaos-run-"))
-    campaign = Campaign(seed, kinds, chosen.jobs, chosen.most_failures, output)
+    campaign = Campaign(seed, kinds, chosen.jobs, chosen.most_failures, chosen.recovery, output)
     if chosen.replay:
         campaign.run([(chosen.world or KINDS[0], json.loads(chosen.replay.read_text()))])
     elif chosen.slice:
@@ -57,6 +57,13 @@ def _arguments() -> argparse.Namespace:
         "--most-failures", type=int, default=1, metavar="ROUNDS", help="end after so many failing rounds (default 1)"
     )
     parser.add_argument("--slice", action="store_true", help="a few rounds at random, without discovery")
+    parser.add_argument(
+        "--recovery",
+        type=float,
+        default=60,
+        metavar="SECONDS",
+        help="by then all is well after the faults (default 60; more where other work takes the processors)",
+    )
     parser.add_argument("--replay", type=Path, help="a schedule.json: that round alone (with --world and --seed)")
     parser.add_argument(
         "--missed-in", type=Path, metavar="OUTPUT", help="only what was never reached in the run with that output"
@@ -68,11 +75,14 @@ def _arguments() -> argparse.Namespace:
 class Campaign:
     """Rounds, their results, and what they add up to."""
 
-    def __init__(self, seed: int, kinds: tuple[str, ...], jobs: int, most_failures: int, output: Path) -> None:
+    def __init__(
+        self, seed: int, kinds: tuple[str, ...], jobs: int, most_failures: int, recovery: float, output: Path
+    ) -> None:
         self.seed = seed
         self.kinds = kinds
         self.jobs = jobs
         self.most_failures = most_failures
+        self.recovery = recovery
         self.output = output
         self.points: set[str] = set(json.loads(POINTS.read_text())) if POINTS.exists() else set()
         self.results: list[dict[str, Any]] = []
@@ -134,7 +144,7 @@ class Campaign:
         (folder / "schedule.json").write_text(json.dumps(faults, indent=1))
         command = [sys.executable, str(HERE / "round.py"), "--world", kind, "--seed", str(self.seed + number)]
         command += ["--faults", str(folder / "schedule.json"), "--result", str(folder / "result.json")]
-        command += ["--keep", str(folder / "world")]
+        command += ["--keep", str(folder / "world"), "--recovery", str(self.recovery)]
         with (folder / "log").open("wb") as log:
             try:
                 ended = subprocess.run(command, stdout=log, stderr=log, timeout=LONGEST_ROUND_SECONDS, check=False)

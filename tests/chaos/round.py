@@ -18,7 +18,6 @@ from plan import Strike
 from watchers import ChampionWatch, LogReader
 from world import KINDS, World
 
-RECOVERY_SECONDS = 60.0
 COMES_UP_SECONDS = 300.0  # nothing is claimed of it: beside other work the first trainings take their time
 PATIENCE_SECONDS = 45.0  # a point that nobody passed by then is given up for this round
 ARMED_AT_ONCE = 12
@@ -49,8 +48,9 @@ class Result:
 class Round:
     """Drives one world: work to do, faults to strike, rest and proof now and then."""
 
-    def __init__(self, world: World, seed: int, faults: list[str], rest_every: int) -> None:
+    def __init__(self, world: World, seed: int, faults: list[str], rest_every: int, recovery: float) -> None:
         self.world = world
+        self.recovery = recovery  # seconds within which all must be well once the faults have stopped
         self.random = Random(seed)
         self.result = Result(world.kind, seed)
         self.todo = list(faults)  # OUTSIDE names, or FAULT@POINT
@@ -236,7 +236,7 @@ class Round:
         self.landed[model].append(name)
 
     def _rest(self, reader: LogReader) -> None:
-        """No more faults: within a minute everything is as it should be."""
+        """No more faults: soon everything is as it should be."""
         armed = [(self._armed_fault(point), point) for point in self.pending]
         self.todo = [f"{fault}@{point}" for fault, point in armed if fault] + self.todo  # for after the rest
         self.world.plan.disarm()
@@ -249,8 +249,8 @@ class Round:
         while waiting := self._under_way():
             self.world.keep()
             self._let_go()
-            if time.monotonic() - started > RECOVERY_SECONDS:
-                self.result.violations += [f"{_kind(each)}: after {RECOVERY_SECONDS:g} s {each}" for each in waiting]
+            if time.monotonic() - started > self.recovery:
+                self.result.violations += [f"{_kind(each)}: after {self.recovery:g} s {each}" for each in waiting]
                 return
             time.sleep(0.1)
         seconds = time.monotonic() - started
@@ -290,12 +290,13 @@ def main() -> int:
     parser.add_argument("--seed", type=int, required=True)
     parser.add_argument("--faults", type=Path, help="a JSON list of faults; the schedule of another run replays it")
     parser.add_argument("--rest-every", type=int, default=30)
+    parser.add_argument("--recovery", type=float, default=60.0, metavar="SECONDS")
     parser.add_argument("--result", type=Path, help="where the result goes, as JSON")
     parser.add_argument("--keep", type=Path, help="where the world's folder is copied when something is violated")
     chosen = parser.parse_args()
     faults = json.loads(chosen.faults.read_text()) if chosen.faults else []
     with World(chosen.world) as world:
-        result = Round(world, chosen.seed, faults, chosen.rest_every).run()
+        result = Round(world, chosen.seed, faults, chosen.rest_every, chosen.recovery).run()
         result.jobs, result.deployed, result.repaired = world.counts()
         if result.violations and chosen.keep:
             chosen.keep.mkdir(parents=True, exist_ok=True)

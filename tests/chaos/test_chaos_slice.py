@@ -9,6 +9,7 @@ import pytest
 
 HERE = Path(__file__).parent
 FAULTS = "12"
+RECOVERY = "240"  # seconds; the minute that is promised is `make chaos`'s to show, with the machine to itself
 
 
 @pytest.mark.long
@@ -16,8 +17,9 @@ FAULTS = "12"
 @pytest.mark.parametrize("world", ["sqlite-embedded", "postgres-redis"])
 def test_a_slice_of_chaos_leaves_the_world_as_it_should_be(tmp_path: Path, world: str) -> None:
     output = str(tmp_path / "run")
+    chosen = ["--world", world, "--faults", FAULTS, "--jobs", "1", "--recovery", RECOVERY, "--output", output]
     finished = subprocess.run(
-        [sys.executable, str(HERE), "--slice", "--world", world, "--faults", FAULTS, "--jobs", "1", "--output", output],
+        [sys.executable, str(HERE), "--slice", *chosen],
         env={**os.environ, "PYTHONPATH": os.pathsep.join([str(HERE.parents[1]), str(HERE.parent)])},
         capture_output=True,
         text=True,
