@@ -56,7 +56,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument(
         "--most-failures", type=int, default=1, metavar="ROUNDS", help="end after so many failing rounds (default 1)"
     )
-    parser.add_argument("--slice", action="store_true", help="a few rounds at random, without discovery")
+    parser.add_argument("--slice", action="store_true", help="one round at random, without discovery")
     parser.add_argument(
         "--recovery",
         type=float,
@@ -98,8 +98,9 @@ class Campaign:
         print(f"{len(found)} points", flush=True)
 
     def slice(self, faults: int) -> list[tuple[str, list[str]]]:
-        share = -(-faults // len(self.kinds))
-        return [(kind, at_random(self.points, kind, share, self.seed + n)) for n, kind in enumerate(self.kinds)]
+        """One round in one world, whichever the seed says."""
+        kind = self.kinds[self.seed % len(self.kinds)]
+        return [(kind, at_random(self.points, kind, faults, self.seed))]
 
     def second_rounds(self, minutes: float) -> Iterator[tuple[str, list[str]]]:
         """Once more what nobody passed by while it was armed, until the time is up."""
