@@ -24,7 +24,16 @@ from workers.refusals import refuse
 _logger = logging.getLogger(__name__)
 CONVERGENCES_APART_SECONDS = 1.0  # of one model, and tidyings; messages that come quicker are taken for one
 _PLAIN = "application/json"
-_MUST_BE_EMPTY = ("eta", "expires", "group", "group_index", "shadow", "retries", "stamped_headers", "stamps")
+# What a message of ours says beside its task and ids: texts that only tell, and these values. Celery's tracer takes
+# every header for a setting of the task, a `chain` or `callbacks` among them; what is not known here must be None.
+_TELLING = frozenset({"lang", "origin", "argsrepr", "kwargsrepr", "root_id", "parent_id"})
+_AS_SENT: Mapping[str, tuple[Any, ...]] = {
+    "retries": (0,),
+    "replaced_task_nesting": (0,),
+    "timelimit": ([None, None],),
+    "ignore_result": (False, True),
+    "stamps": ({},),
+}
 QUESTIONS = frozenset(
     {"active", "active_queues", "clock", "conf", "ping", "query_task", "registered", "report"}
     | {"reserved", "revoked", "scheduled", "stats"}
@@ -49,12 +58,9 @@ def fault_of(headers: Any, body: Any, content_type: Any, models: Collection[str]
         return "its task is not one of ours"
     if content_type != _PLAIN:
         return "it is not JSON"
-    if not isinstance(headers.get("id"), str) or any(
-        not isinstance(headers.get(name), str | None) for name in ("root_id", "parent_id")
-    ):
+    if not isinstance(headers.get("id"), str):
         return "its own id is not a text"
-    limits = headers.get("timelimit")
-    if any(headers.get(name) for name in _MUST_BE_EMPTY) or (limits and limits != [None, None]):
+    if not all(_is_as_sent(name, value) for name, value in headers.items() if name not in {"task", "id"}):
         return "it asks for more than to be looked at"
     return _fault_of_body(body, {CONVERGE: models, TIDY: [EVERYTHING]}.get(headers["task"]))
 
@@ -63,15 +69,19 @@ def _is_ours(task: Any) -> bool:
     return isinstance(task, str) and task in TASKS
 
 
+def _is_as_sent(name: str, value: Any) -> bool:
+    return value is None or (name in _TELLING and isinstance(value, str)) or value in _AS_SENT.get(name, ())
+
+
 def _fault_of_body(body: Any, models: Collection[str] | None) -> str | None:
     """Why a body is not that of a wake-up of one of `models`, or of a job where they are None."""
     try:
         arguments, options, more = json.loads(body)
-        asks = bool(options) or any(more.values())
+        asks = any(value is not None for value in more.values())
         (argument,) = arguments
     except (TypeError, ValueError, AttributeError, RecursionError):
         return "its body is not that of a wake-up"
-    if asks:
+    if not isinstance(arguments, list) or options != {} or asks:
         return "it asks for more than to be looked at"
     if models is not None:
         return None if isinstance(argument, str) and argument in models else "it names no model"

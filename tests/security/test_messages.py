@@ -1,4 +1,4 @@
-"""Whoever can write to the broker can wake a job that exists, and nothing else."""
+"""Whoever can write to the broker can wake a job that exists, and nothing else: forged, against a real worker."""
 
 import base64
 import json
@@ -17,187 +17,14 @@ from typing import Any
 import psutil
 import pytest
 import redis
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from templates import empty_ledger
+from forgery import JOB, configured, envelope
 
 from retraind.config.loading import load
 from retraind.ledger import Ledger, jobs, leases, trail
-from retraind.messages import CONVERGE, EVERYTHING, JOB_ID, TASKS, TIDY, stage_task
+from retraind.messages import CONVERGE, EVERYTHING, TASKS, TIDY, stage_task
 from retraind.queue import celery_app
 from retraind.states import Stage
-from workers.doorway import QUESTIONS, fault_of
-from workers.envelope import MOST_CHARACTERS, is_sound
-
-PLAIN = "application/json"
-JOB = "261121-142500-abcdef"
-
-# --- judged at the door
-
-
-def sent(tmp_path: Path) -> dict[str, Any]:
-    """A message as `retraind.queue` sends it: its headers and its body."""
-    app = celery_app(load(configured(tmp_path, "memory"), {}), publisher=True)
-    message = app.amqp.create_task_message(str(uuid.uuid4()), stage_task(Stage.TRAIN), [JOB], {})
-    return {"headers": dict(message.headers), "body": json.dumps(message.body), "content_type": PLAIN}
-
-
-def configured(folder: Path, broker: str) -> Path:
-    folder.mkdir(exist_ok=True)
-    text = CONFIGURATION.format(broker="embedded" if broker == "memory" else broker, python=sys.executable)
-    (folder / "retraind.yaml").write_text(text)
-    return folder / "retraind.yaml"
-
-
-CONFIGURATION = """
-models:
-  delays:
-    predictions: {{url: "sqlite:///monitoring.db", columns: {{features: [distance]}}}}
-    training: {{trainer: {{command: ["{python}", "-c", "pass"]}}}}
-broker: "{broker}"
-"""
-
-
-@pytest.fixture
-def message(tmp_path: Path) -> dict[str, Any]:
-    return sent(tmp_path / "project")
-
-
-def fault(message: dict[str, Any], **headers: Any) -> str | None:
-    return fault_of({**message["headers"], **headers}, message["body"], message["content_type"], {"delays"})
-
-
-def test_what_the_queue_sends_passes(message: dict[str, Any]) -> None:
-    assert fault(message) is None
-    converge = {**message, "body": json.dumps([["delays"], {}, {"callbacks": None, "chain": None}])}
-    assert fault(converge, task=CONVERGE) is None
-    tidy = {**message, "body": json.dumps([[EVERYTHING], {}, {"callbacks": None, "chain": None}])}
-    assert fault(tidy, task=TIDY) is None
-    assert fault(converge, task=TIDY) == "it names no model"
-
-
-def test_a_new_job_s_id_has_the_form_that_the_door_asks_for(tmp_path: Path) -> None:
-    ledger = Ledger.open(empty_ledger(tmp_path / "ledger.db"))
-    with ledger.write("user:ann") as transaction:
-        made = jobs.request(transaction, "delays", reason="to see its id")
-    ledger.close()
-    assert made is not None
-    assert JOB_ID.fullmatch(made)
-
-
-@pytest.mark.parametrize(
-    "headers",
-    [
-        {"task": "celery.backend_cleanup"},
-        {"task": "celery.chain"},
-        {"task": "retraind.train.other"},
-        {"task": ["retraind.train"]},
-        {"task": None},
-        {"eta": "2030-01-01T00:00:00Z"},
-        {"expires": "2030-01-01T00:00:00Z"},
-        {"retries": 1},
-        {"group": "g"},
-        {"timelimit": [1, 1]},
-        {"shadow": "another name\nin the log"},
-        {"stamps": {"a": "b"}},
-        {"id": ["no", "text"]},
-        {"id": None},
-        {"root_id": {}},
-    ],
-)
-def test_headers_that_would_have_celery_do_more_are_refused(message: dict[str, Any], headers: dict[str, Any]) -> None:
-    assert fault(message, **headers)
-
-
-@pytest.mark.parametrize(
-    "body",
-    [
-        [[JOB, JOB], {}, {}],
-        [[], {}, {}],
-        [[None], {}, {}],
-        [[["261121-142500-abcdef"]], {}, {}],
-        [[{"job": JOB}], {}, {}],
-        [["../../etc/passwd"], {}, {}],
-        [[JOB + "/.."], {}, {}],
-        [[JOB + "\n"], {}, {}],
-        [["x" * 1000], {}, {}],
-        [[JOB], {"job_id": JOB}, {}],
-        [[JOB], {}, {"callbacks": [{"task": "retraind.train", "args": [JOB]}]}],
-        [[JOB], {}, {"errbacks": [{"task": "retraind.train"}]}],
-        [[JOB], {}, {"chain": [{"task": "retraind.train"}]}],
-        [[JOB], {}, {"chord": {"task": "retraind.train"}}],
-        {"args": [JOB]},
-        JOB,
-        None,
-        7,
-    ],
-)
-def test_bodies_that_are_no_wake_up_are_refused(message: dict[str, Any], body: Any) -> None:
-    assert fault({**message, "body": json.dumps(body)})
-
-
-@pytest.mark.parametrize("kind", ["application/x-python-serialize", "application/x-yaml", "text/plain", None])
-def test_only_json_is_read(message: dict[str, Any], kind: str | None) -> None:
-    assert fault({**message, "content_type": kind}) == "it is not JSON"
-
-
-def test_brackets_without_end_are_refused(message: dict[str, Any]) -> None:
-    assert fault({**message, "body": "[" * 200_000})
-
-
-anything = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=30),
-    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=12), inner, max_size=4),
-    max_leaves=12,
-)
-names = st.sampled_from(["task", "id", "eta", "timelimit", "retries", "root_id", "compression", "lang"])
-
-
-@given(
-    headers=anything | st.dictionaries(names, anything | st.sampled_from(sorted(TASKS)), max_size=8),
-    body=anything.map(json.dumps) | st.text() | st.binary() | anything,
-    kind=st.sampled_from([PLAIN, "application/x-yaml"]) | anything,
-)
-@settings(max_examples=500, deadline=None)
-def test_no_message_raises_and_only_wake_ups_pass(headers: Any, body: Any, kind: Any) -> None:
-    passed = fault_of(headers, body, kind, {"delays"}) is None
-    if passed:
-        (argument,) = json.loads(body)[0]
-        assert argument == "delays" or JOB_ID.fullmatch(argument)
-
-
-@given(payload=anything | st.dictionaries(st.sampled_from(["body", "headers", "properties", "content-type"]), anything))
-@settings(max_examples=300, deadline=None)
-def test_no_entry_of_a_queue_raises(payload: Any) -> None:
-    assert is_sound(payload) in {True, False}
-
-
-def test_packed_and_endless_entries_are_not_opened() -> None:
-    good = envelope([[JOB], {}, {}])
-    assert is_sound(good)
-    assert not is_sound({**good, "headers": {**good["headers"], "compression": "application/x-gzip"}})
-    assert not is_sound({**good, "body": "x" * (MOST_CHARACTERS + 1)})
-
-
-# --- forged, against a real worker
-
-
-def envelope(body: Any, task: str = "retraind.train", **headers: Any) -> dict[str, Any]:
-    """An entry of the queue as kombu writes it."""
-    tag = str(uuid.uuid4())
-    return {
-        "body": base64.b64encode(json.dumps(body).encode()).decode(),
-        "content-encoding": "utf-8",
-        "content-type": PLAIN,
-        "headers": {"lang": "py", "task": task, "id": tag, "root_id": tag, "timelimit": [None, None], **headers},
-        "properties": {
-            "correlation_id": tag,
-            "delivery_info": {"exchange": "", "routing_key": "retraind"},
-            "priority": 0,
-            "body_encoding": "base64",
-            "delivery_tag": tag,
-        },
-    }
+from workers.doorway import QUESTIONS
 
 
 class Forger:
@@ -282,6 +109,12 @@ def forged() -> list[Any]:
         {**envelope(good), "body": pickled, "content-type": "application/x-python-serialize"},
         {**envelope(good), "content-type": "application/x-yaml"},
         {**envelope(good), "headers": {}},
+        envelope(good, callbacks=[{"task": "retraind.train", "args": [JOB], "kwargs": {}, "options": {}}]),
+        envelope(good, chain=[{"task": "retraind.train", "args": [JOB], "kwargs": {}, "options": {}}]),
+        envelope(good, eta=0),  # of which Celery's request makes an exception of the whole worker
+        envelope([[JOB], None, {}]),
+        {**envelope(good), "body": base64.b64encode(json.dumps(good).encode("utf-16")).decode()},
+        envelope([[JOB], {}, {"__type__": None, "__value__": None}]),
         envelope(good, task="celery.map"),
         envelope(good, task="no.such.task"),
         envelope(good, id={"no": "text"}),
