@@ -63,4 +63,7 @@ def rfc3339(instant: datetime) -> str:
 
 def parse_rfc3339(text: str) -> datetime:
     """The instant that `rfc3339` wrote. Raises ValueError for other text."""
-    return datetime.fromisoformat(text).astimezone(UTC)
+    try:
+        return datetime.fromisoformat(text).astimezone(UTC)
+    except OverflowError:
+        raise ValueError(f"{text!r} is off the calendar in UTC") from None

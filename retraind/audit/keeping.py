@@ -23,7 +23,7 @@ def count_standing(path: Path, events: Sequence[tuple[int, str]]) -> int:
             if standing == len(events) or (seq, digest) != events[standing]:
                 break
             standing += 1
-    except (OSError, EOFError):  # rotated just now, or damaged: another time
+    except OSError:  # rotated just now, or damaged: another time
         return standing
     return standing
 
@@ -68,6 +68,6 @@ def _is_older(segment: Path, before: datetime) -> bool:
             record = parse(line)
             if record is not None and parse_rfc3339(str(record.get("time"))) >= before:
                 return False
-    except (OSError, EOFError, ValueError):  # damaged: a person may want to see it
+    except (OSError, ValueError):  # damaged: a person may want to see it
         return False
     return True

@@ -3,9 +3,13 @@
 import gzip
 import json
 import re
+import zlib
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
+
+_MOST_SEQ = 2**31 - 1  # that PostgreSQL has room for in the ledger, and can be asked for
 
 
 def closed_name(path: Path, last_seq: int) -> Path:
@@ -41,10 +45,16 @@ def is_ours(path: Path, segment: Path) -> bool:
 
 
 def lines(segment: Path) -> Iterator[bytes]:
-    """The segment's lines with their newline; a torn last line comes too, without one."""
+    """The segment's lines with their newline; a torn last line comes too, without one.
+
+    Raises OSError, also behind the last line that can be read of a compressed file that is damaged.
+    """
     opener = gzip.open if segment.suffix == ".gz" else open
-    with opener(segment, "rb") as file:
-        yield from file
+    try:
+        with opener(segment, "rb") as file:
+            yield from file
+    except (EOFError, zlib.error) as error:
+        raise gzip.BadGzipFile(str(error)) from error
 
 
 def raw_lines(segment: Path) -> Iterator[bytes]:
@@ -58,14 +68,15 @@ def parse(line: bytes) -> dict[str, Any] | None:
         record = json.loads(line)
     except (ValueError, RecursionError):
         return None
-    return record if isinstance(record, dict) and type(record.get("seq")) is int else None  # true is no number
+    seq = record.get("seq") if isinstance(record, dict) else None
+    return record if type(seq) is int and 0 < seq <= _MOST_SEQ else None  # true is no number
 
 
 def first_seq(segment: Path) -> int | None:
     """The seq of the first readable line; None where there is none."""
     try:
         return next((record["seq"] for line in lines(segment) if (record := parse(line))), None)
-    except (OSError, EOFError):
+    except OSError:
         return None
 
 
@@ -76,8 +87,12 @@ def last_rotated_seq(path: Path) -> int:
         return 0
     if rotated[-1].suffix != ".gz":
         return last_whole_line(rotated[-1])[0]
-    records = (parse(line) for line in lines(rotated[-1]))
-    return max((record["seq"] for record in records if record is not None), default=0)
+    last = 0
+    with suppress(OSError):  # damaged: what was behind is written again
+        for line in lines(rotated[-1]):
+            record = parse(line)
+            last = max(last, record["seq"]) if record is not None else last
+    return last
 
 
 def last_whole_line(source: Path | int, block_bytes: int = 65_536) -> tuple[int, int]:

@@ -90,7 +90,7 @@ class _Walk:
             try:
                 for number, line in enumerate(lines(segment), 1):
                     self._take(f"{segment.name}:{number}", line)
-            except (OSError, EOFError) as error:
+            except OSError as error:
                 self.told.blame(f"{segment.name}: cannot be read: {error}")
         self._end_torn(self._next_line())
         self._check_ends()

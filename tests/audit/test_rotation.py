@@ -1,5 +1,6 @@
 """Whoever rotates the log, however, and whatever dies in between: every event stands once, in order, and is proved."""
 
+import gzip
 import json
 import os
 import shutil
@@ -7,14 +8,16 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 from templates import empty_ledger
 
 from retraind.audit import AuditLog, verify
+from retraind.audit.keeping import count_standing, outdated
 from retraind.audit.log import line_of
-from retraind.audit.segments import segments
+from retraind.audit.segments import first_seq, segments
 from retraind.ledger import Ledger, trail
 
 LOGROTATE = shutil.which("logrotate", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin")
@@ -178,6 +181,49 @@ def test_a_lost_note_beside_an_empty_file_doubles_no_line(ledger, audit, path, c
     audit.project()
     report = verify(path, ledger)
     assert (report.holds, report.lines) == (True, 4)
+
+
+@pytest.mark.parametrize("at", [20, -20, None])
+def test_a_compressed_file_that_is_damaged_is_told_and_what_it_held_is_written_again(ledger, audit, path, at):
+    happen(ledger, 300)
+    audit.project()
+    packed = bytearray(gzip.compress(path.read_bytes()))
+    path.unlink()
+    if at is None:
+        del packed[-20:]
+    else:
+        packed[at] ^= 255
+    closed = path.with_name("audit-000000000300.jsonl.gz")
+    closed.write_bytes(packed)
+    path.with_name(".audit.jsonl.position").unlink()
+    assert audit.project() == []
+    assert count_standing(path, [(1, "")]) == 0
+    assert outdated(path, datetime(2000, 1, 1, tzinfo=UTC)) == []
+    problems = verify(path, ledger).problems
+    assert not [problem for problem in problems if "missing" in problem]
+    if first_seq(closed) is not None:  # its beginning can be read
+        assert any(problem.startswith(f"{closed.name}: cannot be read: ") for problem in problems)
+
+
+@pytest.mark.parametrize("seq", ["2147483648", "9223372036854775808", "99999999999999999999", "0", "-1"])
+def test_a_number_that_no_event_has_is_no_audit_line(ledger, audit, path, seq):
+    happen(ledger, 2)
+    audit.project()
+    with path.open("a") as file:
+        file.write(f'{{"seq": {seq}}}\n')
+    assert verify(path, ledger).problems == ["audit.jsonl:3: is not an audit line"]
+    path.with_name(".audit.jsonl.position").unlink()
+    happen(ledger)
+    (repaired,) = audit.project()
+    assert repaired.endswith(" bytes that are no event were cut from the log's end")
+    assert numbers(ledger, path) == [1, 2, 3]
+
+
+def test_a_time_off_the_calendar_keeps_a_closed_file(path):
+    path.parent.mkdir()
+    closed = path.with_name("audit-000000000001.jsonl")
+    closed.write_text('{"seq": 1, "time": "0001-01-01T00:00:00+14:00"}\n')
+    assert outdated(path, datetime(2026, 1, 1, tzinfo=UTC)) == []
 
 
 def test_a_file_that_is_being_compressed_counts_once(ledger, audit, path):
