@@ -19,7 +19,8 @@ from retraind.config.syntax import sentence_of
 Location = tuple[str | int, ...]
 Key = str | int | float | bool | None
 
-_MOST_VALUES = 100_000  # aliases of aliases would otherwise fill the memory from a dozen lines
+_MOST_VALUES = 100_000  # aliases of aliases would otherwise fill the memory, or the day, from a dozen lines
+_MOST_DIGITS = 1000  # of a whole number; Python reads longer ones, written as 0x, and cannot print them
 _TAG = "tag:yaml.org,2002:"
 _UNTYPED = frozenset({"params"})  # below these the keys belong to the user's own code, and keep their type
 
@@ -124,11 +125,10 @@ class _Reader:
         self._directory = directory
         self._open: set[int] = set()
         self._count = 0
+        self._told: set[tuple[Mark, str]] = set()
 
     def read(self, node: yaml.Node, location: Location) -> Any:
-        self._count += 1
-        if self._count > _MOST_VALUES:
-            raise SyntaxProblem(_mark(node), f"aliases make more than {_MOST_VALUES} values; write fewer of them")
+        self._count_one(node)
         if id(node) in self._open:
             raise SyntaxProblem(_mark(node), "an alias contains itself; write the section out where it is needed")
         self._document.values[location] = _mark(node)
@@ -176,10 +176,16 @@ class _Reader:
                     raise SyntaxProblem(_mark(source), "an alias contains itself; write the section out where needed")
                 self._open.add(id(source))
                 for inner, inner_value in source.value:
+                    self._count_one(source)
                     if inner.tag != _TAG + "merge":
                         yield self._key(inner, location), inner_value
                 yield from self._merged(source, location)
                 self._open.discard(id(source))
+
+    def _count_one(self, node: yaml.Node) -> None:
+        self._count += 1
+        if self._count > _MOST_VALUES:
+            raise SyntaxProblem(_mark(node), f"aliases make more than {_MOST_VALUES} values; write fewer of them")
 
     def _key(self, node: yaml.Node, location: Location) -> Key:
         if not isinstance(node, yaml.ScalarNode):
@@ -209,11 +215,13 @@ class _Reader:
             if kind == "bool":
                 return _boolean(text)
             if kind == "int":
-                return int(text, 0 if text[:2] in {"0x", "0o"} else 10)
+                return _whole(text)
             if kind == "float":
                 return float(text.lower().replace(".inf", "inf").replace(".nan", "nan"))
         except ValueError:
-            self._problem(location, node, f"{text[:40]!r} is not the {kind} that it is marked as; mend or quote it")
+            long = len(text) > _MOST_DIGITS
+            fault = f"has more than {_MOST_DIGITS} digits" if long else f"is not the {kind} that it is marked as"
+            self._problem(location, node, f"{text[:40]!r} {fault}; mend or quote it")
             return None
         if kind not in {"str", "merge"}:
             self._problem(location, node, f"the tag {node.tag!r} has no meaning here; remove it")
@@ -227,9 +235,10 @@ class _Reader:
 
     def _problem(self, location: Location, node: yaml.Node, message: str) -> None:
         # An anchor's section is read once per alias, and is wrong only once.
-        found = Problem(location, _mark(node), message)
-        if all((found.mark, found.message) != (other.mark, other.message) for other in self._document.problems):
-            self._document.problems.append(found)
+        mark = _mark(node)
+        if (mark, message) not in self._told:
+            self._told.add((mark, message))
+            self._document.problems.append(Problem(location, mark, message))
 
 
 def _mark(node: yaml.Node) -> Mark:
@@ -238,6 +247,12 @@ def _mark(node: yaml.Node) -> Mark:
 
 def _step(key: Key) -> str | int:
     return key if isinstance(key, str | int) else str(key)
+
+
+def _whole(text: str) -> int:
+    if len(text) > _MOST_DIGITS:
+        raise ValueError(text)
+    return int(text, 0 if text[:2] in {"0x", "0o"} else 10)
 
 
 def _boolean(text: str) -> bool:

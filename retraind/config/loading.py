@@ -109,5 +109,9 @@ def _line(path: Path, problem: Problem) -> str:
 def _dotted(location: Location) -> str:
     text = ""
     for step in location:
-        text += f"[{step}]" if isinstance(step, int) else f".{step}"
+        text += f"[{step}]" if isinstance(step, int) else f".{_in_one_line(step)}"
     return text.removeprefix(".")
+
+
+def _in_one_line(key: str) -> str:
+    return key if key.isprintable() else repr(key)[1:-1]

@@ -39,6 +39,7 @@ def answers(directory: Path, content: bytes) -> None:
         assert lines
         for line in lines:
             assert LINE.fullmatch(line), line
+            assert line.isprintable(), line
             line.encode()
 
 
@@ -53,6 +54,11 @@ def test_damaged_text_is_refused_in_lines(tmp_path: Path, edits: list[tuple[int,
     for start, length, piece in edits:
         text = text[:start] + piece + text[start + length :]
     answers(tmp_path, text.encode("utf-8", "surrogatepass"))
+
+
+@pytest.mark.parametrize("key", [r"a\nb", r"a\u2028b", r"\e[31mred", r"\u202e"])
+def test_a_key_that_would_break_the_line_is_told_in_it(tmp_path: Path, key: str) -> None:
+    answers(tmp_path, f'"{key}": 1\nmodels: {{"{key}": {{}}, delays: {{triggers: {{"{key}": 1}}}}}}\n'.encode())
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

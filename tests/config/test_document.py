@@ -160,6 +160,22 @@ def test_aliases_of_aliases_cannot_fill_the_memory() -> None:
         read("\n".join(lines))
 
 
+@pytest.mark.timeout(30)
+def test_merges_of_merges_and_many_faults_cannot_take_the_day() -> None:
+    lines = ["a0: &a0 {x: 1}"]
+    lines += [f"a{i}: &a{i} {{<<: [{', '.join([f'*a{i - 1}'] * 10)}]}}" for i in range(1, 20)]
+    with pytest.raises(SyntaxProblem, match="aliases make more than 100000 values"):
+        read("\n".join(lines))
+    assert len(messages(read(f"key: [{'!x a, ' * 5000}]"))) == 5000
+
+
+@pytest.mark.parametrize("digits", ["9" * 1001, "0x" + "f" * 5000])
+def test_a_whole_number_has_no_more_digits_than_can_be_printed(digits: str) -> None:
+    document = read(f"params:\n  C: {digits}\n  ? {digits}\n  : 1\n")
+    assert document.value == {"params": {"C": None, None: 1}}
+    assert messages(document) == [f"{digits[:40]!r} has more than 1000 digits; mend or quote it"] * 2
+
+
 @pytest.mark.parametrize("tag", ["!!python/object/apply:os.system [x]", "!env HOME", "!!binary aGk=", "!!timestamp x"])
 def test_a_tag_makes_nothing(tag: str) -> None:
     document = read(f"key: {tag}")

@@ -84,6 +84,9 @@ words = st.sampled_from(
         "<<",
         "*",
         "&a",
+        "a\nb",
+        "\x1b[31m",
+        "\u202e",
     ]
 )
 values = st.recursive(
@@ -118,7 +121,11 @@ def answer(folder: Path, content: bytes) -> Settings | str:
     try:
         return load(folder / "retraind.yaml", {"A": "a"})
     except ConfigurationError as error:
-        return str(error)
+        said = str(error)
+    for line in said.split("\n"):
+        assert line.startswith(f"{folder / 'retraind.yaml'}:")
+        assert line.isprintable()
+    return said
 
 
 @pytest.fixture(scope="module")
