@@ -8,12 +8,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from sqlalchemy import ColumnElement, Select, or_, select
 
+from retraind.errors import StoreError
 from retraind.store.columns import ARROW_TYPES, Field, Kind, fixed_kinds
 from retraind.store.conversion import converted, misfit
 from retraind.store.kinds import kinds
 from retraind.store.newest import beginning, newest_first
-from retraind.store.session import bound
+from retraind.store.session import OFF_THE_CALENDAR, bound
 from retraind.store.source import Source, within
+from retraind.store.timestamps import off_the_calendar
 from triggers.evidence import RowsRequest
 
 _INSTANT = "instant"
@@ -102,19 +104,28 @@ class Reading:
         for instants in ([False] if time.read_here else []) + [True]:
             statement = self._statement(instants=instants).add_columns(*also)
             found = session.read(statement.where(*conditions).order_by(*order).limit(limit))
-            if instants:
-                return found
-            none = pa.chunked_array([], ARROW_TYPES[Kind.TIME])
-            read = time.read(found["raw"]) if found.num_rows else none
-            if read is not None:
-                return found.append_column(_INSTANT, read)
+            if not instants:
+                none = pa.chunked_array([], ARROW_TYPES[Kind.TIME])
+                read = time.read(found["raw"]) if found.num_rows else none
+                if read is None:
+                    continue
+                found = found.append_column(_INSTANT, read)
+            self._refuse_unreadable(found)
+            return found
         raise AssertionError("the database is asked in the end")
+
+    def _refuse_unreadable(self, found: pa.Table) -> None:
+        unreadable = off_the_calendar(found[_INSTANT])
+        if not pc.any(unreadable).as_py():
+            return
+        raw = found["raw"].filter(unreadable)[0]
+        if pa.types.is_temporal(raw.type):
+            raise StoreError(f"{self.rows.where(self.rows.settings.columns.timestamp)} holds {OFF_THE_CALENDAR}")
+        self.rows.refuse_unreadable(raw.as_py())
 
     def finished(self, found: pa.Table) -> Chunk:
         """The columns by name and of their types. Raises StoreError for a value that does not fit."""
         instants = found[_INSTANT].combine_chunks()
-        if instants.null_count:
-            self.rows.refuse_unreadable(found["raw"].filter(pc.is_null(instants))[0].as_py())
         if "odd" in found.column_names and pc.any(found["odd"]).as_py():
             self._refuse_odd()
         instants = instants.cast(ARROW_TYPES[Kind.TIME])

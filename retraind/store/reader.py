@@ -21,7 +21,7 @@ from retraind.store.probe import probe
 from retraind.store.session import bound
 from retraind.store.source import Source, describe, source, within
 from retraind.store.sums import arrivals, tally
-from retraind.store.timestamps import EPOCH, MICROSECOND
+from retraind.store.timestamps import EPOCH, FIRST, LAST, MICROSECOND
 from triggers.evidence import Arrival, ArrivalRequest, Counts, RowsRequest, TallyRequest, Window
 from triggers.metrics import Tally
 
@@ -118,6 +118,9 @@ class TableReader:
                 near = ([raw <= bound(rows.time.shifted(low, 3))], [raw >= bound(rows.time.shifted(high, -2))])
             (start,) = self._backend.session.row(select(func.min(first)).where(*conditions, *near[0]))
             (end,) = self._backend.session.row(select(func.max(last)).where(*conditions, *near[1]))
+            for instant, raw in ((start, low), (end, high)):
+                if isinstance(instant, int) and not FIRST <= instant <= LAST:
+                    rows.refuse_unreadable(raw)
             return _instant(start), _instant(end)
 
     def probe(self) -> list[Problem]:

@@ -27,6 +27,7 @@ with without("pandas", "polars"):  # 30 MiB for the conversions of a dataset tha
 
 T = TypeVar("T")
 
+OFF_THE_CALENDAR = "a time before the year 1, after the year 9999 or without end; mend the rows"
 DRIVER_ERRORS = (adbc_driver_manager.Error, OSError, pa.ArrowException)
 _BOUND: tuple[tuple[type, Any], ...] = (
     (bool, Boolean()),
@@ -72,7 +73,10 @@ class Session(ABC):
     def row(self, statement: ClauseElement) -> tuple[Any, ...]:
         """The first row of `statement`, which always has one. Raises StoreError."""
         table = self.read(statement)
-        return tuple(column[0].as_py() for column in table.columns)
+        try:
+            return tuple(column[0].as_py() for column in table.columns)
+        except (OverflowError, ValueError) as error:
+            raise StoreError(f"{self.name} holds {OFF_THE_CALENDAR}") from error
 
     def connected(self) -> int:
         """Connects if need be. The number of connections made so far: it tells one from the next. Raises StoreError."""
@@ -148,10 +152,33 @@ class Session(ABC):
             if options:
                 cursor.adbc_statement.set_options(**options)
             cursor.execute(sql, self._values(values) or None)
-            return cursor.fetch_arrow_table()
+            found = cursor.fetch_arrow_table()
+        self._refuse_bytes_as_text(found)
+        return found
+
+    def _refuse_bytes_as_text(self, found: pa.Table) -> None:
+        """SQLite keeps whatever bytes it is given as text, and the driver passes them on. Raises StoreError."""
+        for column in found.columns:
+            if not pa.types.is_string(column.type):
+                continue
+            try:
+                column.validate(full=True)
+            except pa.ArrowInvalid:
+                values = (value for value in column.cast(pa.binary()).to_pylist() if not _is_text(value))
+                raise StoreError(
+                    f"{self.name} holds {next(values)!r} as text, which is not UTF-8; write it anew as UTF-8"
+                ) from None
 
     def _disconnect(self) -> None:
         connection, self._connection = self._connection, None
         if connection is not None:
             with suppress(*DRIVER_ERRORS):
                 connection.close()
+
+
+def _is_text(value: bytes | None) -> bool:
+    try:
+        (value or b"").decode()
+    except UnicodeDecodeError:
+        return False
+    return True

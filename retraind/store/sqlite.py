@@ -14,7 +14,7 @@ from retraind.store.columns import Field, Kind, TableShape
 from retraind.store.session import bound
 from retraind.store.sqlite_session import SqliteSession
 from retraind.store.sqlite_time import IsoMicroseconds, SqliteNumber, SqliteText, SqliteTime
-from retraind.store.timestamps import epoch_unit, refuse_format, unreadable_time
+from retraind.store.timestamps import FIRST, LAST, epoch_unit, refuse_format, unreadable_time
 
 _TABLES = sql_text(
     "SELECT name, type, wr FROM pragma_table_list WHERE schema = 'main' AND name NOT LIKE 'sqlite!_%' ESCAPE '!'"
@@ -90,7 +90,7 @@ class SqliteBackend(Backend):
         ends = select(bound(low).label("low"), bound(high).label("high")).subquery()
         read = self.session.row(select(*(IsoMicroseconds(ends.c[end]) for end in ("low", "high"))).select_from(ends))
         for value, instant in zip((low, high), read, strict=True):
-            if instant is None:
+            if instant is None or not FIRST <= instant <= LAST:
                 raise unreadable_time(value, where)
         return SqliteText(raw)
 

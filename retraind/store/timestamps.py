@@ -10,6 +10,7 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 from sqlalchemy import ColumnElement
 
 from retraind.config.predictions import TimestampFormat
@@ -18,6 +19,9 @@ from triggers.evidence import Window
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MICROSECOND = timedelta(microseconds=1)
+# Microseconds since 1970 of the years 1 to 9999, which Python's calendar has; databases know others.
+FIRST = (datetime.min.replace(tzinfo=UTC) - EPOCH) // MICROSECOND
+LAST = (datetime.max.replace(tzinfo=UTC) - EPOCH) // MICROSECOND
 ZONE_MARGIN = timedelta(hours=15)  # local time is ahead of UTC by at most 14 h and behind it by at most 12 h
 FIRST_MILLISECONDS = 1e11  # as seconds the year 5138, as milliseconds 1973
 FIRST_MICROSECONDS = 1e14  # as milliseconds the year 5138, as microseconds 1973
@@ -73,11 +77,25 @@ def shifted_instant(instant: datetime, by: timedelta) -> datetime | None:
         return None
 
 
+def off_the_calendar(instants: pa.Array) -> pa.Array:
+    """Of each instant (microseconds since 1970, or a timestamp of them): whether there is none that Python can hold."""
+    ticks = instants.cast(pa.int64())
+    on = pc.and_(pc.greater_equal(ticks, FIRST), pc.less_equal(ticks, LAST))
+    return pc.invert(pc.fill_null(on, False))  # noqa: FBT003 - a value, not a switch
+
+
 def epoch_unit(low: float, high: float, wanted: TimestampFormat, where: str) -> TimestampFormat:
     """Whether numbers from `low` to `high` are epoch seconds or milliseconds.
 
     Raises StoreError for a mixture, for finer units and for numbers that are no time of this calendar.
     """
+    unit = _unit(low, high, wanted, where)
+    if low * (1e3 if unit is TimestampFormat.MILLISECONDS else 1e6) < FIRST:
+        raise unreadable_time(low, where)
+    return unit
+
+
+def _unit(low: float, high: float, wanted: TimestampFormat, where: str) -> TimestampFormat:
     if wanted is TimestampFormat.SECONDS:
         if abs(high) >= 253_402_300_800 or abs(low) >= 253_402_300_800:
             raise StoreError(

@@ -114,6 +114,10 @@ MIXTURES = [
     (["2026-01-31T22:00:00", "2026-13-45T22:00:00"], "holds '2026-13-45T22:00:00', which is no time"),
     (["2026-01-31", "2461000.5"], "holds '2461000.5', which is no time"),
     ([b"2026-01-31"], "holds bytes"),
+    ([-99999999999.5, 1769896800], "holds -99999999999.5, which is no time that can be read"),
+    (["0000-01-01", "2026-01-31"], "holds '0000-01-01', which is no time that can be read"),
+    (["0001-01-01T00:00:00+14:00"], "holds '0001-01-01T00:00:00+14:00', which is no time that can be read"),
+    (["9999-12-31T23:59:59.99999999"], "holds '9999-12-31T23:59:59.99999999', which is no time that can be read"),
 ]
 
 
