@@ -65,15 +65,6 @@ def _counted_there(
     return {each["place"]: each["rows"] for each in found}
 
 
-def newest_key(rows: Source) -> int | None:
-    """The greatest key; None: the table has none of whole numbers."""
-    name = rows.shape.key or rows.settings.columns.id
-    if name is None:
-        return None
-    (key,) = rows.backend.session.row(select(func.max(rows.shape.column(name))))
-    return key if isinstance(key, int) else None
-
-
 def arrived(asked: Reading, since: int, until: int, batch_rows: int) -> Iterator[Chunk]:
     """The rows of a request whose key is above `since`, up to `until`, in the order of keys. Raises StoreError."""
     name = asked.rows.shape.key or asked.rows.settings.columns.id

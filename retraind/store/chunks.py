@@ -9,13 +9,13 @@ import pyarrow.compute as pc
 from sqlalchemy import ColumnElement, Select, or_, select
 
 from retraind.errors import StoreError
-from retraind.store.columns import ARROW_TYPES, Field, Kind, fixed_kinds
-from retraind.store.conversion import converted, misfit
+from retraind.store.columns import Field, Kind, fixed_kinds
+from retraind.store.conversion import ARROW_TYPES, converted, misfit, off_the_calendar
 from retraind.store.kinds import kinds
 from retraind.store.newest import beginning, newest_first
 from retraind.store.session import OFF_THE_CALENDAR, bound
 from retraind.store.source import Source, within
-from retraind.store.timestamps import off_the_calendar
+from retraind.store.written_time import instants as instants_of
 from triggers.evidence import RowsRequest
 
 _INSTANT = "instant"
@@ -106,8 +106,9 @@ class Reading:
             found = session.read(statement.where(*conditions).order_by(*order).limit(limit))
             if not instants:
                 none = pa.chunked_array([], ARROW_TYPES[Kind.TIME])
-                read = time.read(found["raw"]) if found.num_rows else none
+                read = instants_of(found["raw"]) if found.num_rows else none
                 if read is None:
+                    time.read_here = False
                     continue
                 found = found.append_column(_INSTANT, read)
             self._refuse_unreadable(found)

@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
-import pyarrow as pa
 from sqlalchemy import ColumnElement, TableClause
 
 from retraind.config.predictions import Columns, JsonFeatures
@@ -23,15 +22,6 @@ class Kind(StrEnum):
     BOOLEAN = "boolean"
     TEXT = "text"
     TIME = "time"  # timestamp[us, UTC]
-
-
-ARROW_TYPES: Mapping[Kind, pa.DataType] = {
-    Kind.NUMBER: pa.float64(),
-    Kind.INTEGER: pa.int64(),
-    Kind.BOOLEAN: pa.bool_(),
-    Kind.TEXT: pa.string(),
-    Kind.TIME: pa.timestamp("us", "UTC"),
-}
 
 
 @dataclass(frozen=True)

@@ -1,11 +1,21 @@
 """Turns a fetched column into the Arrow type of its kind, and refuses by name and value what does not fit."""
 
+from collections.abc import Mapping
+
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from retraind.errors import StoreError
-from retraind.store.columns import ARROW_TYPES, Kind
+from retraind.store.columns import Kind
+from retraind.store.timestamps import FIRST, LAST
 
+ARROW_TYPES: Mapping[Kind, pa.DataType] = {
+    Kind.NUMBER: pa.float64(),
+    Kind.INTEGER: pa.int64(),
+    Kind.BOOLEAN: pa.bool_(),
+    Kind.TEXT: pa.string(),
+    Kind.TIME: pa.timestamp("us", "UTC"),
+}
 _WORDS = {
     Kind.NUMBER: "a number",
     Kind.INTEGER: "a whole number",
@@ -28,6 +38,13 @@ def converted(values: pa.Array, kind: Kind, where: str) -> pa.Array:
 def misfit(example: object, kind: Kind, where: str) -> StoreError:
     mend = "mend the rows, or leave the column out" if kind is not Kind.TEXT else "write one kind of value"
     return StoreError(f"{where} holds {example!r} where {_WORDS[kind]} is expected; {mend}")
+
+
+def off_the_calendar(instants: pa.Array) -> pa.Array:
+    """Of each instant (microseconds since 1970, or a timestamp of them): whether there is none that Python can hold."""
+    ticks = instants.cast(pa.int64())
+    on = pc.and_(pc.greater_equal(ticks, FIRST), pc.less_equal(ticks, LAST))
+    return pc.invert(pc.fill_null(on, False))  # noqa: FBT003 - a value, not a switch
 
 
 def _fits(values: pa.Array, kind: Kind) -> bool:

@@ -1,8 +1,8 @@
-"""The newest rows of a window: how to order them, and where it is enough to begin."""
+"""What is newest: the newest rows of a window, how to order them and where it is enough to begin; the greatest key."""
 
 from typing import Any
 
-from sqlalchemy import ColumnElement, select
+from sqlalchemy import ColumnElement, func, select
 
 from retraind.store.session import bound
 from retraind.store.source import Source
@@ -25,3 +25,12 @@ def beginning(rows: Source, conditions: list[ColumnElement[bool]], last: int) ->
     raw = rows.time.raw
     found = rows.backend.session.read(select(raw).where(*conditions).order_by(raw.desc()).limit(1).offset(last - 1))
     return [raw >= bound(rows.time.shifted(found[0][0].as_py(), -2))] if found.num_rows else []
+
+
+def newest_key(rows: Source) -> int | None:
+    """The greatest key; None: the table has none of whole numbers."""
+    name = rows.shape.key or rows.settings.columns.id
+    if name is None:
+        return None
+    (key,) = rows.backend.session.row(select(func.max(rows.shape.column(name))))
+    return key if isinstance(key, int) else None

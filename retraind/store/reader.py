@@ -1,29 +1,31 @@
-"""Answers for a predictions store: evidence for triggers, rows for training. Built by `open_store`."""
+"""Answers for a predictions store: evidence for triggers, rows for training. Built by `open_store`.
+
+What is a number or two is asked here; rows come by `retraind.store.row_reader`.
+"""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import datetime, timedelta
+from functools import cached_property
 from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
-import pyarrow as pa
-import pyarrow.compute as pc
 from sqlalchemy import ColumnElement, case, func, null, select
 
 from retraind.config.predictions import Predictions
-from retraind.errors import StoreError
 from retraind.store.backend import Backend
-from retraind.store.census import arrived, census, newest_key
-from retraind.store.chunks import reading
-from retraind.store.columns import ARROW_TYPES, Kind, TableShape, field_of, fixed_kinds
 from retraind.store.contract import BATCH_ROWS, Problem
-from retraind.store.probe import probe
+from retraind.store.newest import newest_key
 from retraind.store.session import bound
-from retraind.store.source import Source, describe, source, within
+from retraind.store.source import UserTable, within
 from retraind.store.sums import arrivals, tally
 from retraind.store.timestamps import EPOCH, FIRST, LAST, MICROSECOND
 from triggers.evidence import Arrival, ArrivalRequest, Counts, RowsRequest, TallyRequest, Window
 from triggers.metrics import Tally
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from retraind.store.row_reader import RowReader
 
 
 class TableReader:
@@ -32,14 +34,14 @@ class TableReader:
     def __init__(self, settings: Predictions, backend: Backend) -> None:
         self.settings = settings
         self._backend = backend
-        self._shape: TableShape | None = None
+        self._table = UserTable(settings, backend)
 
     @property
     def name(self) -> str:
         return self._backend.session.name
 
     def counts(self, window: Window) -> Counts:
-        with self._source() as rows:
+        with self._table.source() as rows:
             if rows is None:
                 return Counts(0, 0)
             unreadable = rows.time.unreadable
@@ -53,57 +55,36 @@ class TableReader:
             return Counts(found, labelled)
 
     def tally(self, request: TallyRequest) -> Tally:
-        with self._source() as rows:
+        with self._table.source() as rows:
             return Tally() if rows is None else tally(rows, request)
 
     def arrivals(self, request: ArrivalRequest) -> tuple[Arrival, ...]:
-        with self._source() as rows:
+        with self._table.source() as rows:
             return (Arrival(Tally(), {}),) * request.parts if rows is None else arrivals(rows, request)
 
-    def rows(self, request: RowsRequest) -> pa.Table:
-        with self._source() as rows:
-            if rows is None:
-                return self._no_rows(request)
-            asked = reading(rows, request)
-            chunks = [asked.newest(request.last)] if request.last is not None else list(asked.oldest_first(BATCH_ROWS))
-            if not chunks:
-                return asked.schema.empty_table()
-            table = pa.concat_tables([chunk.table for chunk in chunks])
-            return _in_order(table, pa.concat_arrays([chunk.instants for chunk in chunks]))
+    def rows(self, request: RowsRequest) -> "pa.Table":
+        return self._rows.rows(request)
 
-    def batches(self, request: RowsRequest, batch_rows: int = BATCH_ROWS) -> Iterator[pa.RecordBatch]:
-        with self._source() as rows:
-            if rows is None:
-                return
-            asked = reading(rows, request)
-            if request.last is not None:
-                yield from asked.newest(request.last).table.to_batches(batch_rows)
-                return
-            for chunk in asked.oldest_first(batch_rows):
-                yield from chunk.table.to_batches()
+    def batches(self, request: RowsRequest, batch_rows: int = BATCH_ROWS) -> "Iterator[pa.RecordBatch]":
+        return self._rows.batches(request, batch_rows)
 
     def census(self, window: Window, width: timedelta, version: str | None = None) -> dict[datetime, int]:
-        with self._source() as rows:
-            return {} if rows is None else census(rows, window, width, version)
+        return self._rows.census(window, width, version)
 
     def newest_key(self) -> int | None:
-        with self._source() as rows:
+        with self._table.source() as rows:
             return None if rows is None else newest_key(rows)
 
     def arrived(
         self, request: RowsRequest, since: int, until: int, batch_rows: int = BATCH_ROWS
-    ) -> Iterator[pa.RecordBatch]:
-        with self._source() as rows:
-            if rows is None:
-                return
-            for chunk in arrived(reading(rows, request), since, until, batch_rows):
-                yield from chunk.table.to_batches()
+    ) -> "Iterator[pa.RecordBatch]":
+        return self._rows.arrived(request, since, until, batch_rows)
 
     def change_token(self) -> str:
         return self._backend.change_token(self.settings)
 
     def span(self) -> tuple[datetime, datetime] | None:
-        with self._source() as rows:
+        with self._table.source() as rows:
             if rows is None:
                 return None
             raw = rows.time.raw
@@ -124,7 +105,7 @@ class TableReader:
             return _instant(start), _instant(end)
 
     def probe(self) -> list[Problem]:
-        return probe(self._backend, self.settings)
+        return self._rows.probe()
 
     def rest(self) -> None:
         self._backend.session.rest()
@@ -140,39 +121,15 @@ class TableReader:
     ) -> None:
         self.close()
 
-    @contextmanager
-    def _source(self) -> Iterator[Source | None]:
-        """The model's rows as the table stands now. The table's shape is looked up again after any failure: a
-        failure may be its change."""
-        try:
-            if self._shape is None:
-                self._shape = describe(self._backend, self.settings)
-            yield source(self._backend, self.settings, self._shape)
-        except StoreError:
-            self._shape = None
-            raise
+    @cached_property
+    def _rows(self) -> "RowReader":
+        from retraind.store.row_reader import RowReader
+
+        return RowReader(self._table)
 
     def _ends(self, raw: ColumnElement[Any], conditions: list[ColumnElement[bool]]) -> tuple[Any, ...]:
         ends = (select(end(raw)).where(*conditions).scalar_subquery() for end in (func.min, func.max))
         return self._backend.session.row(select(*ends))
-
-    def _no_rows(self, request: RowsRequest) -> pa.Table:
-        """An empty table with the columns asked for, of the types that their declarations promise."""
-        shape = self._shape or describe(self._backend, self.settings)
-        fixed = fixed_kinds(self.settings.columns)
-        types = []
-        for name in request.columns:
-            field = field_of(name, self.settings.columns, shape)
-            kind = None if field is None else fixed.get(name) or self._backend.declared_kind(shape, field)
-            types.append((name, ARROW_TYPES[kind or Kind.NUMBER]))
-        return pa.schema(types).empty_table()
-
-
-def _in_order(table: pa.Table, instants: pa.Array) -> pa.Table:
-    """Oldest first; rows of one instant stay as they are."""
-    if len(instants) < 2 or pc.all(pc.less_equal(instants[:-1], instants[1:])).as_py():
-        return table
-    return table.take(pc.sort_indices(instants))
 
 
 def _instant(value: Any) -> datetime:

@@ -1,5 +1,7 @@
 """The model's rows in the user's table, as SQL: which they are, when they were predicted, and which have an actual."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -61,6 +63,31 @@ class Source:
         if field is None:
             raise StoreError(f"{self.shape.name}: predictions says that actuals never come; there is none to read")
         return field
+
+
+class UserTable:
+    """The table that a store is over, for one question after the other."""
+
+    def __init__(self, settings: Predictions, backend: Backend) -> None:
+        self.settings = settings
+        self.backend = backend
+        self._shape: TableShape | None = None
+
+    @contextmanager
+    def source(self) -> Iterator[Source | None]:
+        """The model's rows as the table stands now. None: no row has a time. The table's shape is looked up again
+        after any failure: a failure may be its change."""
+        try:
+            yield source(self.backend, self.settings, self.shape())
+        except StoreError:
+            self._shape = None
+            raise
+
+    def shape(self) -> TableShape:
+        """As it was when last looked up. Raises StoreError."""
+        if self._shape is None:
+            self._shape = describe(self.backend, self.settings)
+        return self._shape
 
 
 def describe(backend: Backend, settings: Predictions) -> TableShape:

@@ -4,8 +4,6 @@ from abc import abstractmethod
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-import pyarrow as pa
-import pyarrow.compute as pc
 from sqlalchemy import BigInteger, ColumnClause, ColumnElement, and_, case, cast, func, literal_column, null, or_
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
@@ -68,12 +66,6 @@ class SqliteText(SqliteTime):
             return [self.raw.is_not(None), *self._near(window), *exactly]
         return [self.raw.is_not(None), *self._near(window), or_(and_(*inside), *exactly)]
 
-    def read(self, raw: pa.ChunkedArray) -> pa.ChunkedArray | None:
-        """All with a zone, or all without: as most tables are. Other times are read by SQLite from then on."""
-        found = _read(raw)
-        self.read_here = found is not None
-        return found
-
     def _near(self, window: Window) -> list[ColumnElement[bool]]:
         conditions = []
         start = window.start and shifted_instant(window.start, -ZONE_MARGIN)
@@ -107,20 +99,6 @@ class SqliteNumber(SqliteTime):
         if window.end is not None:
             conditions.append(self.raw <= bound((_seconds(window.end) + 2) * self._per_second))
         return conditions
-
-
-def _read(raw: pa.ChunkedArray) -> pa.ChunkedArray | None:
-    if not pa.types.is_string(raw.type) or raw.null_count:
-        return None
-    to_the_minute = pc.equal(pc.utf8_slice_codeunits(raw, 13, 14), ":")  # Arrow reads hours alone, too
-    if not pc.all(pc.or_(to_the_minute, pc.equal(pc.utf8_length(raw), 10))).as_py():
-        return None
-    for kind in (pa.timestamp("us", "UTC"), pa.timestamp("us")):
-        try:
-            return raw.cast(kind).cast(pa.int64()).cast(pa.timestamp("us", "UTC"))
-        except pa.ArrowInvalid:
-            continue
-    return None
 
 
 def microseconds(instant: datetime) -> int:

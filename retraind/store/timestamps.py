@@ -9,8 +9,6 @@ from abc import ABC, abstractmethod
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
-import pyarrow as pa
-import pyarrow.compute as pc
 from sqlalchemy import ColumnElement
 
 from retraind.config.predictions import TimestampFormat
@@ -32,7 +30,7 @@ class TimeColumn(ABC):
     """The time of a row, in SQL."""
 
     in_order: bool  # raw values sort as their instants do
-    read_here = False  # whether `read` is worth trying: what it cannot read, the database can
+    read_here = False  # whether `written_time` is worth trying: what it cannot read, the database can
 
     def __init__(self, raw: ColumnElement[Any], instant: ColumnElement[Any]) -> None:
         self.raw = raw
@@ -41,10 +39,6 @@ class TimeColumn(ABC):
     @abstractmethod
     def within(self, window: Window) -> list[ColumnElement[bool]]:
         """Conditions, all of which hold for exactly the rows of the window, and for rows that `unreadable` shows."""
-
-    def read(self, raw: pa.ChunkedArray) -> pa.ChunkedArray | None:  # noqa: ARG002 - part of the contract
-        """The instants (timestamp[us, UTC]) of values as they are stored. None: the database must be asked for them."""
-        return None
 
     @abstractmethod
     def place(self, start: datetime, width: timedelta) -> ColumnElement[int]:
@@ -75,13 +69,6 @@ def shifted_instant(instant: datetime, by: timedelta) -> datetime | None:
         return instant + by
     except OverflowError:
         return None
-
-
-def off_the_calendar(instants: pa.Array) -> pa.Array:
-    """Of each instant (microseconds since 1970, or a timestamp of them): whether there is none that Python can hold."""
-    ticks = instants.cast(pa.int64())
-    on = pc.and_(pc.greater_equal(ticks, FIRST), pc.less_equal(ticks, LAST))
-    return pc.invert(pc.fill_null(on, False))  # noqa: FBT003 - a value, not a switch
 
 
 def epoch_unit(low: float, high: float, wanted: TimestampFormat, where: str) -> TimestampFormat:
