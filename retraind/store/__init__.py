@@ -1,8 +1,8 @@
 """The predictions store: the user's own table of predictions and actuals. retraind only ever reads it.
 
 The daemon asks it for evidence, the workers for training data, `retraind check` whether it can be
-read. Importing this costs next to nothing; the drivers, pyarrow and SQLAlchemy come with the first
-store that is opened.
+read. Importing this costs next to nothing; SQLAlchemy and a driver come with the first store that is
+opened, pyarrow and numpy with the first rows that are read.
 """
 
 from retraind.store.contract import PredictionsStore, Problem

@@ -150,9 +150,9 @@ class Reading:
             if misfits is None:
                 continue
             shown = backend.output(value, field, Kind.TEXT)
-            found = backend.session.read(select(shown).where(*self.conditions, misfits).limit(1))
-            if found.num_rows:
-                raise misfit(found[0][0].as_py(), kind, self._where(field))
+            found = backend.session.records(select(shown.label("shown")).where(*self.conditions, misfits).limit(1))
+            if found:
+                raise misfit(found[0]["shown"], kind, self._where(field))
 
     def _where(self, field: Field) -> str:
         where = self.rows.where(field.column)

@@ -23,8 +23,9 @@ def beginning(rows: Source, conditions: list[ColumnElement[bool]], last: int) ->
     if rows.time.in_order:
         return []
     raw = rows.time.raw
-    found = rows.backend.session.read(select(raw).where(*conditions).order_by(raw.desc()).limit(1).offset(last - 1))
-    return [raw >= bound(rows.time.shifted(found[0][0].as_py(), -2))] if found.num_rows else []
+    oldest = select(raw.label("raw")).where(*conditions).order_by(raw.desc()).limit(1).offset(last - 1)
+    found = rows.backend.session.records(oldest)
+    return [raw >= bound(rows.time.shifted(found[0]["raw"], -2))] if found else []
 
 
 def newest_key(rows: Source) -> int | None:

@@ -14,7 +14,7 @@ def open_store(settings: Predictions) -> PredictionsStore:
 
     Raises StoreError for a URL that names no SQLite file and no Postgres database.
     """
-    from retraind.store.reader import TableReader  # brings pyarrow, SQLAlchemy and the drivers
+    from retraind.store.reader import TableReader  # brings SQLAlchemy and the driver
 
     return TableReader(settings, open_backend(settings.url, settings.timeout.total_seconds()))
 

@@ -78,10 +78,10 @@ class PostgresBackend(Backend):
     def describe(self, name: str) -> TableShape:
         found = self._find(name)
         oid = found["oid"]
-        columns = self.session.read(sql_text(_COLUMNS).bindparams(oid=oid)).to_pylist()
+        columns = self.session.records(sql_text(_COLUMNS).bindparams(oid=oid))
         indexes: dict[int, list[str]] = {}
         keys: set[int] = set()
-        for row in self.session.read(sql_text(_INDEXES).bindparams(oid=oid)).to_pylist():
+        for row in self.session.records(sql_text(_INDEXES).bindparams(oid=oid)):
             indexes.setdefault(row["index_id"], []).append(row["name"] or "")
             if row["is_key"]:
                 keys.add(row["index_id"])
@@ -98,7 +98,7 @@ class PostgresBackend(Backend):
 
     def _find(self, name: str) -> dict[str, Any]:
         """The table's row of the catalogue: `SCHEMA.NAME`, or the first `NAME` on the search path."""
-        tables = self.session.read(_TABLES).to_pylist()
+        tables = self.session.records(_TABLES)
         for row in tables:
             if name == f"{row['schema']}.{row['name']}" or (name == row["name"] and row["visible"]):
                 return dict(row)
@@ -192,7 +192,7 @@ class PostgresBackend(Backend):
         greatest value. What counts no changes (a view, a foreign table, a standby) is judged by the snapshot
         instead: no commit of anybody escapes it, whichever table it touched."""
         oid = self._find(settings.table)["oid"]
-        row = self.session.read(sql_text(_ACTIVITY).bindparams(oid=oid)).to_pylist()[0]
+        row = self.session.records(sql_text(_ACTIVITY).bindparams(oid=oid))[0]
         if not row["counted"]:
             return str(row["snapshot"])
         if oid not in self._heads:

@@ -2,17 +2,21 @@
 
 import math
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
-import adbc_driver_manager
-import adbc_driver_postgresql.dbapi
 from sqlalchemy import URL, make_url
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.exc import ArgumentError
 
 from retraind.errors import StoreBusy, StoreError
 from retraind.redaction import redact_values
+from retraind.store.answers import answer
 from retraind.store.session import Session
+
+# isort: split
+
+import adbc_driver_manager  # after the session, which imports the driver manager alone
+import adbc_driver_postgresql.dbapi
 
 _CONNECT_SECONDS = 10.0
 _LOCK_SECONDS = 5.0
@@ -27,6 +31,9 @@ class PostgresSession(Session):
     """
 
     dialect = postgresql.dialect(paramstyle="numeric_dollar")  # type: ignore[no-untyped-call]
+    # COPY, the driver's way to many rows, fails while they are read, where only pyarrow learns the error's SQLSTATE;
+    # any other statement has failed by then.
+    few_rows: ClassVar[Mapping[str, str]] = {"adbc.postgresql.use_copy": "false"}
 
     def __init__(self, url: str, timeout_seconds: float) -> None:
         self._url = _parsed(url)
@@ -44,8 +51,9 @@ class PostgresSession(Session):
     def _refuse_unless_read_only(self, connection: Any) -> None:
         """A pooler may have swallowed the settings."""
         with connection.cursor() as cursor:
+            cursor.adbc_statement.set_options(**self.few_rows)
             cursor.execute("SELECT current_setting('default_transaction_read_only')")
-            if cursor.fetchone()[0] != "on":
+            if answer(cursor).rows != [("on",)]:
                 raise StoreError(
                     f"{self.name} did not make the session read-only: something between (a pooler?) dropped the "
                     "connection's options; connect to the server itself, or let the pooler pass options on"

@@ -1,6 +1,6 @@
 """Answers for a predictions store: evidence for triggers, rows for training. Built by `open_store`.
 
-What is a number or two is asked here; rows come by `retraind.store.row_reader`.
+What is a number or two is asked here; rows come by `retraind.store.row_reader`, and with it pyarrow and numpy.
 """
 
 from collections.abc import Iterator

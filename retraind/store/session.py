@@ -1,34 +1,39 @@
-"""One read-only conversation with a database: statements in, Arrow tables out.
+"""One read-only conversation with a database: statements in; Arrow tables out, or a few Python values.
 
 Statements are SQLAlchemy expressions: identifiers are quoted by the dialect and every value is
 bound. All reads of a store go through the one ADBC driver, aggregates too. For SQLite that is a
 matter of right and wrong: two copies of the SQLite library in one process (Python's own is the
 second) drop each other's POSIX file locks (https://sqlite.org/howtocorrupt.html, 2.2.1).
+A table brings pyarrow and numpy into the process, for as long as it lives; values bring neither.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from datetime import date, datetime
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
-import pyarrow as pa
 from sqlalchemy import TIMESTAMP, BigInteger, BindParameter, Boolean, Date, Dialect, Double, Text, literal
 from sqlalchemy.sql import ClauseElement
 
 from retraind.errors import StoreBusy, StoreError
 from retraind.lean import without
+from retraind.store.answers import Answer, answer
+from retraind.store.binding import Value, bindable
 from retraind.store.lane import Busy, Lane
 
 # isort: split
 
-with without("pandas", "polars"):  # 30 MiB for the conversions of a dataset that nobody here makes
+with without("pandas", "polars", "pyarrow"):  # it takes what it finds; pyarrow it looks for again with its first table
     import adbc_driver_manager.dbapi
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 T = TypeVar("T")
 
 OFF_THE_CALENDAR = "a time before the year 1, after the year 9999 or without end; mend the rows"
-DRIVER_ERRORS = (adbc_driver_manager.Error, OSError, pa.ArrowException)
+DRIVER_ERRORS = (adbc_driver_manager.Error, OSError)
 _BOUND: tuple[tuple[type, Any], ...] = (
     (bool, Boolean()),
     (int, BigInteger()),
@@ -54,6 +59,7 @@ class Session(ABC):
     """A connection that is made when first needed and made again when lost."""
 
     dialect: Dialect
+    few_rows: ClassVar[Mapping[str, str]] = {}  # the driver's own options for answers of a few rows
 
     def __init__(self, name: str, timeout_seconds: float) -> None:
         self.name = name
@@ -62,21 +68,23 @@ class Session(ABC):
         self._connection: Any = None
         self._connections = 0
 
-    def read(self, statement: ClauseElement) -> pa.Table:
+    def read(self, statement: ClauseElement) -> "pa.Table":
         """The rows of `statement`. Raises StoreError."""
         return self.read_sql(*self.compiled(statement))
 
-    def read_sql(self, sql: str, values: Sequence[Any]) -> pa.Table:
+    def read_sql(self, sql: str, values: Sequence[Value]) -> "pa.Table":
         """The rows of a statement in the database's own SQL. Raises StoreError."""
-        return self._in_lane(lambda: self._connected(lambda: self._fetch(sql, values)))
+        from retraind.store.arrow import table
+
+        return self._in_lane(lambda: self._connected(lambda: self._fetch(table, sql, values)))
 
     def row(self, statement: ClauseElement) -> tuple[Any, ...]:
         """The first row of `statement`, which always has one. Raises StoreError."""
-        table = self.read(statement)
-        try:
-            return tuple(column[0].as_py() for column in table.columns)
-        except (OverflowError, ValueError) as error:
-            raise StoreError(f"{self.name} holds {OFF_THE_CALENDAR}") from error
+        return self._answer(statement).rows[0]
+
+    def records(self, statement: ClauseElement) -> list[dict[str, Any]]:
+        """The rows of `statement`, which are few, each by the names of its columns. Raises StoreError."""
+        return self._answer(statement).records()
 
     def connected(self) -> int:
         """Connects if need be. The number of connections made so far: it tells one from the next. Raises StoreError."""
@@ -90,7 +98,7 @@ class Session(ABC):
     def close(self) -> None:
         self._lane.close(self._disconnect)
 
-    def compiled(self, statement: ClauseElement) -> tuple[str, list[Any]]:
+    def compiled(self, statement: ClauseElement) -> tuple[str, list[Value]]:
         compiled: Any = statement.compile(dialect=self.dialect)
         parameters = compiled.construct_params()
         return str(compiled), [parameters[name] for name in compiled.positiontup or ()]
@@ -110,9 +118,13 @@ class Session(ABC):
         """Whether `error` says that the connection is gone."""
         return False
 
-    def _values(self, values: Sequence[Any]) -> list[Any]:
+    def _values(self, values: Sequence[Value]) -> Sequence[Value]:
         """Bound values as the driver takes them."""
-        return list(values)
+        return values
+
+    def _answer(self, statement: ClauseElement) -> Answer:
+        sql, values = self.compiled(statement)
+        return self._in_lane(lambda: self._connected(lambda: self._fetch(answer, sql, values, **self.few_rows)))
 
     def _in_lane(self, call: Callable[[], T]) -> T:
         try:
@@ -146,39 +158,26 @@ class Session(ABC):
         except ConnectionLost:
             raise StoreBusy(f"{self.name} was replaced while it was being opened; the next look tries again") from None
 
-    def _fetch(self, sql: str, values: Sequence[Any], **options: str) -> pa.Table:
-        """What the driver answers; `options` are its own, for this statement."""
+    def _fetch(self, taken: Callable[[Any], T], sql: str, values: Sequence[Value], **options: str) -> T:
+        """What the driver answers, as `taken` takes it from a cursor; `options` are its own, for this statement."""
         with self._connection.cursor() as cursor:
             if options:
                 cursor.adbc_statement.set_options(**options)
-            cursor.execute(sql, self._values(values) or None)
-            found = cursor.fetch_arrow_table()
-        self._refuse_bytes_as_text(found)
-        return found
+            cursor.execute(sql, bindable(self._values(values)) if values else None)
+            return self._held(taken, cursor)
 
-    def _refuse_bytes_as_text(self, found: pa.Table) -> None:
-        """SQLite keeps whatever bytes it is given as text, and the driver passes them on. Raises StoreError."""
-        for column in found.columns:
-            if not pa.types.is_string(column.type):
-                continue
-            try:
-                column.validate(full=True)
-            except pa.ArrowInvalid:
-                values = (value for value in column.cast(pa.binary()).to_pylist() if not _is_text(value))
-                raise StoreError(
-                    f"{self.name} holds {next(values)!r} as text, which is not UTF-8; write it anew as UTF-8"
-                ) from None
+    def _held(self, taken: Callable[[Any], T], cursor: Any) -> T:
+        """What `cursor` brings. Raises StoreError for what a database holds and Python cannot."""
+        try:
+            return taken(cursor)
+        except UnicodeDecodeError as error:  # SQLite keeps whatever bytes it is given as text
+            held = bytes(error.object)
+            raise StoreError(f"{self.name} holds {held!r} as text, which is not UTF-8; write it anew as UTF-8") from None
+        except (OverflowError, ValueError) as error:
+            raise StoreError(f"{self.name} holds {OFF_THE_CALENDAR}") from error
 
     def _disconnect(self) -> None:
         connection, self._connection = self._connection, None
         if connection is not None:
             with suppress(*DRIVER_ERRORS):
                 connection.close()
-
-
-def _is_text(value: bytes | None) -> bool:
-    try:
-        (value or b"").decode()
-    except UnicodeDecodeError:
-        return False
-    return True

@@ -33,11 +33,11 @@ class SqliteBackend(Backend):
 
     def describe(self, name: str) -> TableShape:
         name, kind, without_row_number = self._find(name)
-        found = self.session.read(sql_text(_COLUMNS).bindparams(name=name)).to_pylist()
+        found = self.session.records(sql_text(_COLUMNS).bindparams(name=name))
         declared = {row["name"]: row["type"] or "" for row in found}
         keys = [row["name"] for row in found if row["pk"]]
         indexes: dict[str, list[str]] = {}
-        for row in self.session.read(sql_text(_INDEXES).bindparams(name=name)).to_pylist():
+        for row in self.session.records(sql_text(_INDEXES).bindparams(name=name)):
             indexes.setdefault(row["index_name"], []).append(row["column_name"] or "")
         if len(keys) == 1:
             indexes[""] = keys
@@ -56,7 +56,7 @@ class SqliteBackend(Backend):
 
     def _find(self, name: str) -> tuple[str, str, bool]:
         """The table's own name, its kind (table, view, virtual) and whether it lacks row numbers."""
-        tables = {row["name"]: row for row in self.session.read(_TABLES).to_pylist()}
+        tables = {row["name"]: row for row in self.session.records(_TABLES)}
         found = tables.get(name) or tables.get(name.removeprefix("main."))
         if found is None:
             near = did_you_mean(name, tables)

@@ -3,16 +3,22 @@
 import math
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
-import adbc_driver_sqlite.dbapi
-import pyarrow as pa
 from sqlalchemy.dialects import sqlite
 
 from retraind.errors import StoreBusy, StoreError
+from retraind.store.answers import answer
+from retraind.store.binding import Value
 from retraind.store.session import DRIVER_ERRORS, ConnectionLost, Session
+
+# isort: split
+
+import adbc_driver_sqlite.dbapi  # after the session, which imports the driver manager alone
+
+T = TypeVar("T")
 
 _LOCK_SECONDS = 5.0
 _JOURNAL_SECONDS = 0.1
@@ -49,7 +55,7 @@ class SqliteSession(Session):
             for statement in (f"PRAGMA busy_timeout={wait:d}", "PRAGMA query_only=ON", "SELECT 1 FROM sqlite_master"):
                 with connection.cursor() as cursor:
                     cursor.execute(statement)
-                    cursor.fetchone()
+                    answer(cursor)
             self._identity = (*file, self._shared_memory())
             self._check()
         except BaseException:
@@ -114,18 +120,18 @@ class SqliteSession(Session):
             raise StoreError(f"{self.path} is a directory; name the SQLite file in predictions: {{url: ...}}")
         return found.st_dev, found.st_ino
 
-    def _fetch(self, sql: str, values: Sequence[Any], **options: str) -> pa.Table:
+    def _fetch(self, taken: Callable[[Any], T], sql: str, values: Sequence[Value], **options: str) -> T:
         """In a batch as small as will do: the driver fixes a column's type by the first one and fails where a later one
         differs, but asks for the memory of a whole batch at once, of the largest for 8 GiB a column."""
         for rows in _BATCH_ROWS[:-1]:
             try:
-                return super()._fetch(sql, values, **options, **{_BATCH: str(rows)})
+                return super()._fetch(taken, sql, values, **options, **{_BATCH: str(rows)})
             except OSError as error:
                 if _OTHER_TYPE not in str(error):
                     raise
-        return super()._fetch(sql, values, **options, **{_BATCH: str(_BATCH_ROWS[-1])})
+        return super()._fetch(taken, sql, values, **options, **{_BATCH: str(_BATCH_ROWS[-1])})
 
-    def _values(self, values: Sequence[Any]) -> list[Any]:
+    def _values(self, values: Sequence[Value]) -> list[Value]:
         return [int(value) if isinstance(value, bool) else value for value in values]
 
     def _translated(self, error: Exception) -> StoreError:
@@ -140,7 +146,7 @@ class SqliteSession(Session):
         for text, meaning in _MEANINGS.items():
             if text in said:
                 return StoreError(f"{self.path} {meaning}")
-        if isinstance(error, pa.ArrowException | OSError) and _OTHER_TYPE in said:
+        if isinstance(error, OSError) and _OTHER_TYPE in said:
             return StoreBusy(f"{self.path} changed while it was read; the next look tries again")
         return StoreError(f"{self.path} cannot be read: {said}")
 
