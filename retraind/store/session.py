@@ -171,8 +171,8 @@ class Session(ABC):
         try:
             return taken(cursor)
         except UnicodeDecodeError as error:  # SQLite keeps whatever bytes it is given as text
-            held = bytes(error.object)
-            raise StoreError(f"{self.name} holds {held!r} as text, which is not UTF-8; write it anew as UTF-8") from None
+            held = f"{bytes(error.object)!r} as text, which is not UTF-8; write it anew as UTF-8"
+            raise StoreError(f"{self.name} holds {held}") from None
         except (OverflowError, ValueError) as error:
             raise StoreError(f"{self.name} holds {OFF_THE_CALENDAR}") from error
 
