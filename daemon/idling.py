@@ -90,7 +90,7 @@ def pass_over(
     A model that is not in the answer is to be looked at. Raises LedgerError, and LeaseLost as `guard` does.
     """
     found: dict[str, dict[str, datetime | None]] = {}
-    plans: dict[datetime | None, list[tuple[str, str]]] = defaultdict(list)
+    plans: dict[tuple[datetime | None, tuple[str, ...]], list[str]] = defaultdict(list)
     together: dict[timedelta, datetime] = {}
     with ledger.write("daemon") as transaction:
         guard(transaction)
@@ -100,14 +100,11 @@ def pass_over(
         for each in models:
             if not _is_idle(each, token, named.get(each.name, 0), now):
                 continue
-            dues = found[each.name] = {}
-            for name in each.triggers:
-                note = each.notes[name]
-                note.seq = newest
-                dues[name] = due = _due(each, name, note, now, together)
-                plans[due].append((each.name, name))
-        for due, triggers in plans.items():
-            looks.pass_over(transaction, triggers, due)
+            dues = found[each.name] = _dues(each, newest, now, together)
+            for due in set(dues.values()):
+                plans[due, tuple(name for name in dues if dues[name] == due)].append(each.name)
+        for (due, triggers), alike in plans.items():
+            looks.pass_over(transaction, alike, triggers, due)
     return found
 
 
@@ -119,6 +116,16 @@ def _is_idle(each: Idle, token: str, named_at: int, now: datetime) -> bool:
         if note.may_insist and each.model.triggers[name].must_look(note.state, now):
             return False
     return True
+
+
+def _dues(each: Idle, newest: int, now: datetime, together: dict[timedelta, datetime]) -> dict[str, datetime | None]:
+    """When to look next at each of the triggers. Each is passed over as of the event `newest`."""
+    dues = {}
+    for name in each.triggers:
+        note = each.notes[name]
+        note.seq = newest
+        dues[name] = _due(each, name, note, now, together)
+    return dues
 
 
 def _due(each: Idle, name: str, note: Note, now: datetime, together: dict[timedelta, datetime]) -> datetime | None:
