@@ -79,7 +79,7 @@ def discard(path: Path) -> None:
                 path.unlink(missing_ok=True)
     finally:
         if os.path.lexists(path) and not _is_leaving(path):
-            with suppress(OSError):
+            with suppress(OSError), faults.around("durable.leave"):
                 path.rename(leaving(path))
 
 

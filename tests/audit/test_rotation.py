@@ -33,6 +33,8 @@ ledger.after_commit = AuditLog(Path(sys.argv[2]), ledger, int(sys.argv[3])).proj
 sys.stdout.write("ready\\n")
 sys.stdout.flush()
 for number in range(int(sys.argv[4])):
+    if number % int(sys.argv[5]) == 0:
+        sys.stdin.readline()
     with ledger.write("worker") as transaction:
         transaction.event("daemon.started", data={"number": number, "text": "x" * 300})
 """
@@ -270,9 +272,12 @@ def test_logrotate_itself_loses_nothing(url, ledger, path, tmp_path, how):
     rules = tmp_path / "rules"
     rules.write_text(f"{path} {{\n rotate 100\n missingok\n {how}\n}}\n")
     rules.chmod(0o600)
-    writer = start(url, path, HUGE, events=200)
-    for _ in range(5):
-        time.sleep(0.05)
+    writer = start(url, path, HUGE, events=200, at_once=40)
+    for number in range(5):
+        if number:
+            go_on(writer)
+        while not path.exists() or path.stat().st_size == 0:
+            time.sleep(0.01)
         command = [str(LOGROTATE), "--force", "--state", str(tmp_path / "status"), str(rules)]
         subprocess.run(command, check=True, capture_output=True)
         verify_live(path, ledger)
@@ -284,12 +289,21 @@ def test_logrotate_itself_loses_nothing(url, ledger, path, tmp_path, how):
     assert len(report.segments) > 3
 
 
-def start(url: str, path: Path, rotate_bytes: int, events: int) -> "subprocess.Popen[str]":
-    command = [sys.executable, "-c", WRITER, url, str(path), str(rotate_bytes), str(events)]
-    writer = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+def start(url: str, path: Path, rotate_bytes: int, events: int, at_once: int | None = None) -> "subprocess.Popen[str]":
+    """A process that writes so many events, and waits to be told to `go_on` after each `at_once`; None: it does not."""
+    command = [sys.executable, "-c", WRITER, url, str(path), str(rotate_bytes), str(events), str(at_once or events)]
+    pipe = subprocess.PIPE
+    writer = subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, text=True)
     assert writer.stdout is not None
     assert writer.stdout.readline() == "ready\n"
+    go_on(writer)
     return writer
+
+
+def go_on(writer: "subprocess.Popen[str]") -> None:
+    assert writer.stdin is not None
+    writer.stdin.write("\n")
+    writer.stdin.flush()
 
 
 def finish(writers: list["subprocess.Popen[str]"]) -> None:
