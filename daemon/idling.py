@@ -101,8 +101,9 @@ def pass_over(
             if not _is_idle(each, token, named.get(each.name, 0), now):
                 continue
             dues = found[each.name] = _dues(each, newest, now, together)
-            for due in set(dues.values()):
-                plans[due, tuple(name for name in dues if dues[name] == due)].append(each.name)
+            for due in (distinct := set(dues.values())):
+                names = dues if len(distinct) == 1 else [name for name in dues if dues[name] == due]
+                plans[due, tuple(names)].append(each.name)
         for (due, triggers), alike in plans.items():
             looks.pass_over(transaction, alike, triggers, due)
     return found

@@ -222,9 +222,9 @@ class Monitor:
 
     def _chosen(self, watched: Watched, now: datetime) -> list[str]:
         """The triggers that are due or were woken, in the order of their looks."""
-        dues = {name for name, due in watched.due.items() if due is not None and due <= now} | watched.woken
-        chosen = [name for name in watched.order if name in dues]
-        watched.woken.clear()
+        due, woken = watched.due, watched.woken
+        chosen = [name for name in watched.order if name in woken or ((at := due.get(name)) is not None and at <= now)]
+        woken.clear()
         return chosen
 
     def _pass_over_all(self, group: Sequence[tuple[Watched, list[str]]]) -> None:
