@@ -13,7 +13,7 @@ from alembic.migration import MigrationContext
 from sqlalchemy import select, text
 
 from retraind.errors import ConfigurationError, LedgerError, LedgerNewer
-from retraind.ledger import Ledger, jobs, schema, tables
+from retraind.ledger import Ledger, jobs, partial_index, schema, tables
 from retraind.ledger.chain import GENESIS, digest, record_of
 from retraind.ledger.engine import open_engine
 
@@ -74,6 +74,7 @@ def test_many_writers_at_once_make_one_unbroken_chain(ledger):
 
 
 def test_schema_and_migrations_agree(ledger):
+    assert partial_index.one_open_job_per_model in tables.jobs.indexes
     with ledger.engine.connect() as connection:
         context = MigrationContext.configure(
             connection, opts={"compare_type": False, "version_table": "schema_version"}

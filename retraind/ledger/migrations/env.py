@@ -2,6 +2,7 @@
 
 from alembic import context
 
+from retraind.ledger import partial_index  # noqa: F401  # for its effect on the metadata
 from retraind.ledger.engine import transaction
 from retraind.ledger.tables import metadata
 
