@@ -7,9 +7,9 @@ little: no configuration (what it must know of one it is told), no database, no 
 
 import json
 import os
+import queue
 import signal
 import sys
-import threading
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import NoReturn
@@ -20,18 +20,21 @@ from retraind import lean  # noqa: F401  # before whatever imports structlog
 
 import structlog
 
+from retraind import tied
 from retraind.clock import Clock, SystemClock
 from retraind.embedded_broker import EmbeddedBroker
 from retraind.errors import ConfigurationError, RetraindError
 from retraind.guarded import Guarded
 from retraind.logs import configure_logging
 from retraind.privacy import keep_private, users_umask
+from retraind.tied import Tied
 
 _log = structlog.get_logger(__name__)
 _FIRST_DELAY_SECONDS = 1.0
 _LONGEST_DELAY_SECONDS = 60.0
 _HEALTHY_SECONDS = 60.0  # a process that lived so long starts with the first delay again
-_LOOK_SECONDS = 0.5
+_LOOK_SECONDS = 2.0  # at what is well; the end of a child is told by a signal
+_WAITING_SECONDS = 0.5  # while something is to be started again, or to end
 _DAEMON_GRACE_SECONDS = 10.0
 _HANDING_OVER_SECONDS = 30.0  # beyond the grace of a stage
 _HURRY_SECONDS = 3.0  # that a process told to end now is given
@@ -65,18 +68,18 @@ class Kept:
 
 @dataclass
 class _Child:
-    """One kept process. It is guarded: should this process be killed, it ends too."""
+    """One kept process. Should this process be killed, it ends too."""
 
     name: str
     arguments: list[str]
     clock: Clock
-    process: Guarded | None = None
+    process: Tied | Guarded | None = None
     started: float = 0.0
     delay: float = _FIRST_DELAY_SECONDS
     not_before: float = 0.0
 
-    def keep(self) -> None:
-        """Starts the process if it is not running and its delay has passed."""
+    def keep(self) -> bool:
+        """Starts the process if it is not running and its delay has passed. True when it runs."""
         now = self.clock.monotonic()
         if self.process is not None and self.process.exit_code is not None:
             if now - self.started > _HEALTHY_SECONDS:
@@ -86,42 +89,62 @@ class _Child:
             self.process, self.not_before = None, now + self.delay
             self.delay = min(self.delay * 2, _LONGEST_DELAY_SECONDS)
         if self.process is None and now >= self.not_before:
-            self.process = Guarded.start(
-                self.arguments,
-                grace_seconds=_GUARD_GRACE_SECONDS,
-                output=sys.stderr.buffer,
-                umask=users_umask(),  # which it must know, to deploy as the user would
-            )
+            self.process = _start(self.arguments)
             self.started = now
             _log.info("started", process=self.name)
+        return self.process is not None
 
-    def stop(self, grace_seconds: float, hurry: threading.Event) -> None:
-        """Asks the process to end, and tells it to end now once `hurry` is set; one that has not after its grace is
-        killed with all that it started."""
+    def stop(self, grace_seconds: float, signals: "_Signals") -> None:
+        """Asks the process to end, and tells it to end now once this process is asked again; one that has not after
+        its grace is killed with all that it started."""
         if self.process is None:
             return
-        if self.process.exit_code is None and not self._ends(grace_seconds, hurry):
+        if self.process.exit_code is None and not self._ends(grace_seconds, signals):
             _log.warning("killed", process=self.name, grace_seconds=grace_seconds)
         self.process.close()
         _log.info("stopped", process=self.name)
 
-    def _ends(self, grace_seconds: float, hurry: threading.Event) -> bool:
+    def _ends(self, grace_seconds: float, signals: "_Signals") -> bool:
         assert self.process is not None  # noqa: S101  # the caller asked
         deadline = self.clock.monotonic() + grace_seconds
         self.process.ask_to_end()
-        while not hurry.is_set() and self.clock.monotonic() < deadline:
-            if self.process.ended_within(_LOOK_SECONDS):
+        while signals.asked < 2 and self.clock.monotonic() < deadline:
+            if self.process.exit_code is not None:
                 return True
+            signals.wait(_WAITING_SECONDS)
         self.process.ask_to_end(signal.SIGQUIT)
         return self.process.ended_within(_HURRY_SECONDS)
 
 
+class _Signals:
+    """How often this process was asked to end. A handler only puts into a queue: it may interrupt whoever holds the
+    lock of an event."""
+
+    def __init__(self) -> None:
+        self.asked = 0
+        self._came: queue.SimpleQueue[int] = queue.SimpleQueue()
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGCHLD):
+            signal.signal(number, lambda number, _frame: self._came.put(number))
+
+    def wait(self, seconds: float) -> None:
+        """Until the next signal, for so long at most."""
+        try:
+            self.asked += self._came.get(timeout=seconds) != signal.SIGCHLD
+        except queue.Empty:
+            return
+
+
+def _start(arguments: list[str]) -> Tied | Guarded:
+    # The user's umask they must know, to deploy as the user would.
+    if tied.POSSIBLE:
+        return Tied.start(arguments, output=sys.stderr.buffer, umask=users_umask())
+    return Guarded.start(arguments, grace_seconds=_GUARD_GRACE_SECONDS, output=sys.stderr.buffer, umask=users_umask())
+
+
 def keep(kept: Kept) -> None:
     """Runs until SIGTERM or SIGINT; a second one is passed on too. Raises what the broker's first start raises."""
-    stopping, hurry = threading.Event(), threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: (hurry if stopping.is_set() else stopping).set())
-    command = [sys.executable, "-m", "daemon.cli", "--config", kept.configuration]
+    signals = _Signals()
+    command = [sys.executable, "-m", "daemon.serving", kept.configuration]
     clock = SystemClock()
     daemon = _Child("daemon", [*command, "run"], clock)
     worker = _Child("worker", [*command, "worker"], clock)
@@ -129,14 +152,13 @@ def keep(kept: Kept) -> None:
     if broker is not None:
         broker.start()
     try:
-        while not stopping.wait(_LOOK_SECONDS):
-            if broker is not None:
-                broker.ensure()
-            worker.keep()
-            daemon.keep()
+        while not signals.asked:
+            served = broker is None or broker.ensure()
+            well = all([served, worker.keep(), daemon.keep()])
+            signals.wait(_LOOK_SECONDS if well else _WAITING_SECONDS)
     finally:
-        daemon.stop(_DAEMON_GRACE_SECONDS, hurry)
-        worker.stop(kept.worker_grace_seconds + _HANDING_OVER_SECONDS, hurry)
+        daemon.stop(_DAEMON_GRACE_SECONDS, signals)
+        worker.stop(kept.worker_grace_seconds + _HANDING_OVER_SECONDS, signals)
         if broker is not None:
             broker.stop()
 

@@ -1,5 +1,7 @@
 """Kill any process at a bad moment: no job is lost, none deploys twice, nothing is left behind."""
 
+import signal
+
 import psutil
 import pytest
 import redis
@@ -71,3 +73,19 @@ def test_nothing_outlives_an_up_that_was_killed(make_system):
     up.wait()
     _, alive = psutil.wait_procs(family, timeout=30)
     assert alive == []
+
+
+def test_what_a_killed_worker_was_doing_ends_with_it_and_another_worker_is_started(make_system):
+    system = make_system()
+    (system.folder / "hold").touch()
+    up = system.start("up")
+    system.wait("training", (system.folder / "training").exists)
+    worker = min(children_of(up.pid, "worker"), key=lambda process: process.create_time())
+    family = worker.children(recursive=True)
+    assert len(family) >= 3  # its child, the guard and the training
+    up.send_signal(signal.SIGSTOP)  # the next worker would kill what it finds
+    worker.kill()
+    _, alive = psutil.wait_procs(family, timeout=15)
+    up.send_signal(signal.SIGCONT)
+    assert alive == []
+    system.wait("another worker", lambda: children_of(up.pid, "worker"))

@@ -213,7 +213,7 @@ def _role(process: psutil.Process) -> str | None:
         return "training"
     if any("valkey-server" in part for part in command):
         return "broker"
-    if "daemon.cli" in command:
+    if {"daemon.cli", "daemon.serving"} & {*command}:
         verb = command[-1]
         if verb == "worker":
             parent = process.parent()

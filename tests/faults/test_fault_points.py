@@ -44,6 +44,7 @@ EXEMPT = {
     "retraind/guard.py": "is the guard of a child; it is killed as a whole",
     "retraind/guarded.py:start": "every caller that runs a stage's child stands within `child.start`",
     "retraind/guarded.py:end": "an order to a guard, which acts on the end of its starter alike",
+    "retraind/tied.py": "starts again what `retraind up` keeps; nothing is to be found again",
     "retraind/embedded_broker.py": "the broker holds nothing that the ledger does not know",
     "retraind/locks.py": "a lock names its holder for people; the lock itself falls with the process",
     "retraind/faults.py": "is the mechanism",
