@@ -11,11 +11,12 @@ PYTHON ?=
 JOBS   ?= 3
 UNIT   := tests/triggers tests/config
 
-.PHONY: help demo test check lint format style types imports unit chaos bench soundness lock upgrade clean
+.PHONY: help demo test soak check lint format style types imports unit chaos bench soundness lock upgrade clean
 
 help:
 	@echo 'make demo     play a year of real data through the real system'
-	@echo 'make test     every test (JOBS=3 at a time: most of them wait)'
+	@echo 'make test     every test but those of make soak (JOBS=3 at a time: most of them wait)'
+	@echo 'make soak     whole systems over minutes: backup and restore, upgrades, an absent broker, retention'
 	@echo 'make check    format, lint, types, imports and the unit tests'
 	@echo 'make chaos    kill, stop and starve everything, and prove that nothing came of it (under an hour)'
 	@echo 'make bench    the benchmarks'
@@ -27,7 +28,10 @@ demo: $(VENV)/run.stamp
 	@$(BIN)/retraind demo
 
 test: $(VENV)/dev.stamp
-	@$(BIN)/python -m pytest -n $(JOBS) --dist worksteal --durations=40
+	@$(BIN)/python -m pytest -n $(JOBS) --dist worksteal --durations=40 -m 'not soak'
+
+soak: $(VENV)/dev.stamp
+	@$(BIN)/python -m pytest -n $(JOBS) --durations=10 -m soak
 
 check: lint unit
 

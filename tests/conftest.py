@@ -30,6 +30,7 @@ for _library in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
 FIRST = ("acceptance", "chaos", "workers")
 
 
+@pytest.hookimpl(trylast=True)  # of what was chosen
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Deals the tests out to the processes that share them; of an area, those marked `long` come first."""
     shares: list[list[pytest.Item]] = [[] for _ in range(int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1")))]

@@ -8,7 +8,7 @@ import pytest
 from brokers import Broker, broker
 from system import System
 
-pytestmark = [pytest.mark.timeout(400), pytest.mark.long]
+pytestmark = [pytest.mark.timeout(400), pytest.mark.soak]
 GOES_ON_SECONDS = 60.0
 QUIET_SECONDS = 15.0
 

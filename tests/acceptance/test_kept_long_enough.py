@@ -7,7 +7,7 @@ from contextlib import closing
 import pytest
 from system import System, configuration
 
-pytestmark = [pytest.mark.timeout(400), pytest.mark.long]
+pytestmark = [pytest.mark.timeout(400), pytest.mark.soak]
 
 
 def proof(system: System) -> dict:

@@ -13,7 +13,7 @@ from system import System
 
 from retraind.ledger.schema import HEAD
 
-pytestmark = [pytest.mark.timeout(400), pytest.mark.long]
+pytestmark = [pytest.mark.timeout(400), pytest.mark.soak]
 MakeSystem = Callable[..., System]
 PACKED = Path(__file__).parent / "schema_0001.tar.xz"
 STAGES = ["ingest", "validate", "train", "evaluate", "register", "deploy"]

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from system import System
 
-pytestmark = [pytest.mark.timeout(400), pytest.mark.long]
+pytestmark = [pytest.mark.timeout(400), pytest.mark.soak]
 MakeSystem = Callable[..., System]
 
 
