@@ -27,6 +27,9 @@ help:
 demo: $(VENV)/run.stamp
 	@$(BIN)/retraind demo
 
+# Hundreds of processes import the same code: without its bytecode, which this variable forbids, each compiles it anew.
+test soak: export PYTHONDONTWRITEBYTECODE =
+
 test: $(VENV)/dev.stamp
 	@$(BIN)/python -m pytest -n $(JOBS) --dist worksteal --durations=40 -m 'not soak'
 
