@@ -1,6 +1,7 @@
 """Which faults are struck at which points, and how a campaign deals them out to rounds."""
 
 from collections.abc import Iterable, Iterator
+from math import ceil
 from random import Random
 
 from outside import meant_for
@@ -39,22 +40,32 @@ def deal(
     chosen: Iterable[str], kinds: tuple[str, ...], per_round: int, seed: int, outside_times: int = OUTSIDE_TIMES
 ) -> list[tuple[str, list[str]]]:
     """Rounds of (world, faults) in which each of the chosen comes once, and every fault from outside in every world a
-    few times."""
+    few times. Those of one place go to as many rounds as there are: what is seldom passed is waited for in each."""
     random = Random(seed)
     faults = list(chosen)
-    random.shuffle(faults)
-    hands: dict[str, list[str]] = {kind: [] for kind in kinds}
-    on_postgres = [kind for kind in kinds if kind.startswith("postgres")] or list(kinds)
-    for number, fault in enumerate(faults):
-        possible = on_postgres if fault.startswith("hold@") else kinds
-        hands[possible[number % len(possible)]].append(fault)
-    rounds = []
+    outside = {kind: outside_times * meant_for(kind) for kind in kinds}
+    rounds: list[tuple[str, list[str]]] = []
     for kind in kinds:
-        hand = [*hands[kind], *outside_times * meant_for(kind)]
-        random.shuffle(hand)
-        rounds += [(kind, hand[start : start + per_round]) for start in range(0, len(hand), per_round)]
+        random.shuffle(outside[kind])
+        count = ceil((len(faults) / len(kinds) + len(outside[kind])) / per_round)
+        rounds += [(kind, outside[kind][start::count]) for start in range(count)]
     random.shuffle(rounds)
-    return rounds
+    for fault in _by_place(faults, random):
+        possible = [each for each in rounds if each[0].startswith("postgres")] if fault.startswith("hold@") else rounds
+        min(possible or rounds, key=lambda each: len(each[1]))[1].append(fault)
+    for _, hand in rounds:
+        random.shuffle(hand)
+    return [(kind, hand) for kind, hand in rounds if hand]
+
+
+def _by_place(faults: Iterable[str], random: Random) -> list[str]:
+    """In a random order of the places (a point without its side); neighbours strike at the same one."""
+    places: dict[str, list[str]] = {}
+    for fault in faults:
+        places.setdefault(fault.partition("@")[2].rpartition(".")[0], []).append(fault)
+    mixed = list(places.values())
+    random.shuffle(mixed)
+    return [fault for place in mixed for fault in random.sample(place, len(place))]
 
 
 def at_random(points: Iterable[str], kind: str, count: int, seed: int) -> list[str]:
