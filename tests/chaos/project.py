@@ -54,6 +54,7 @@ def configuration(ledger: str | None, broker: str | None) -> dict[str, Any]:
         "lease": {"length": f"{LEASE_SECONDS:g}s", "heartbeat": "1s"},
         "monitor": {"reconcile_every": "1s", "republish_after": "3s", "converge_every": "5s", "files_scan_every": "5s"},
         "workers": {"grace": "3s"},
+        "retention": {"every": "5s", "looks": "20s"},  # so that there is something to prune all the time
     }
     if ledger is not None:
         whole["ledger"] = ledger

@@ -15,6 +15,7 @@ from checker import unsteady, violations
 from faultlist import is_early
 from outside import LASTS, OUTSIDE, Blow
 from plan import Strike
+from provoking import APPROVE, BY_HAND, REJECT, ROLLBACK, TRIGGER, acts_for, models_for
 from watchers import ChampionWatch, LogReader
 from world import KINDS, World
 
@@ -23,6 +24,8 @@ PATIENCE_SECONDS = 45.0  # a point that nobody passed by then is given up for th
 ARMED_AT_ONCE = 12
 BETWEEN_SECONDS = (0.3, 1.5)  # between two faults from outside
 LANDINGS_SECONDS = (1.5, 4.0)
+BY_HAND_SECONDS = 6.0  # between two acts of one kind: what the first led to is over
+REASON = ("--reason", "chaos")
 
 
 @dataclass
@@ -61,6 +64,8 @@ class Round:
         self.calls: list[tuple[tuple[str, ...], subprocess.Popen[bytes]]] = []  # what people ask for
         self._stopped: set[int] = set()
         self._asked_until: dict[str, float] = {}
+        self._put_off: set[str] = set()  # faults that are armed a second time
+        self._not_again_before: dict[str, float] = {}  # acts by hand
         self._next_landing = 0.0
         self._next_blow = 0.0
         self._since_rest = 0
@@ -105,7 +110,7 @@ class Round:
         deadline = time.monotonic() + COMES_UP_SECONDS
         while waiting := unsteady(self.world, self.landed):
             self._watch_over()
-            self._approve()
+            self._decide(set())
             if time.monotonic() > deadline:
                 self.result.violations += [f"late: not up after {COMES_UP_SECONDS:g} s: {each}" for each in waiting]
                 return
@@ -127,7 +132,7 @@ class Round:
         now = self._watch_over()
         self._give_up(now)
         if now >= self._next_landing:
-            self._work()
+            self._work(now)
             self._next_landing = now + self.random.uniform(*LANDINGS_SECONDS)
         if now >= self._next_blow and self.todo:
             self._next_fault(now)
@@ -153,12 +158,20 @@ class Round:
         self._since_rest += 1
 
     def _give_up(self, now: float) -> None:
+        """What nobody passed makes room for what waits, and is armed once more after that."""
         for point, since in list(self.pending.items()):
             if now - since > PATIENCE_SECONDS:
                 del self.pending[point]
                 if fault := self._armed_fault(point):
-                    self.result.unreached.append(f"{fault}@{point}")
                     (self.world.plan.directory / "armed" / point).unlink(missing_ok=True)
+                    self._put_off_or_leave(f"{fault}@{point}")
+
+    def _put_off_or_leave(self, fault: str) -> None:
+        if self.todo and fault not in self._put_off:
+            self._put_off.add(fault)
+            self.todo.append(fault)
+        else:
+            self.result.unreached.append(fault)
 
     def _armed_fault(self, point: str) -> str | None:
         """None: it was taken a moment ago, and `_struck` will hear of it."""
@@ -196,30 +209,39 @@ class Round:
         if blow.end is not None:
             self.ends.append((now + blow.seconds, blow))
 
-    def _work(self) -> None:
-        """Files land, and people do what people do."""
-        self._land(self.random.choice(project.MODELS))
+    def _work(self, now: float) -> None:
+        """Files land, and people do what people do: what leads to the armed points, and a little of everything."""
+        wanted = acts_for(self.pending)
+        self._land(self.random.choice(models_for(wanted)))
+        for act in sorted(wanted & BY_HAND.keys()):
+            if now >= self._not_again_before.get(act, 0.0):
+                BY_HAND[act](self.world, self.random)
+                self._not_again_before[act] = now + BY_HAND_SECONDS
         if len(self._asking()) > 2:
             return
-        self._approve()
+        self._decide(wanted)
         chance = self.random.random()
-        if chance < 0.1:
-            self._ask("rollback", "alpha", "--reason", "chaos")
-        elif chance < 0.2:
-            self._ask("trigger", "beta", "--reason", "chaos")
+        if chance < 0.1 or ROLLBACK in wanted:
+            self._ask("rollback", self.random.choice(project.MODELS) if ROLLBACK in wanted else "alpha", *REASON)
+        elif chance < 0.2 or TRIGGER in wanted:
+            self._ask("trigger", "beta", *REASON)
         elif chance < 0.25:
             self._ask("evaluate", "alpha")
 
-    def _approve(self) -> None:
+    def _decide(self, wanted: set[str]) -> None:
+        """Approves or rejects what waits for that."""
         from checker import waiting_for_approval
 
+        rejected = {REJECT: 1.0, APPROVE: 0.0}
+        chances = [rejected[act] for act in sorted(wanted & rejected.keys())] or [0.1]
         answered = {words[1] for words in self._asking()}
         for job in waiting_for_approval(self.world):
             if job in answered:  # the command takes its time, and more of them would take all of it
                 continue
-            verb = "reject" if self.random.random() < 0.1 else "approve"
-            arguments = ["--reason", "chaos"] if verb == "reject" else []
-            self._ask(verb, job, *arguments)
+            if self.random.random() < self.random.choice(chances):
+                self._ask("reject", job, *REASON)
+            else:
+                self._ask("approve", job)
 
     def _ask(self, *words: str) -> None:
         self.calls.append((words, self.world.call(*words)))
