@@ -136,10 +136,16 @@ class World:
         """Every living process that descends from this world's, by the mark in its environment."""
         for process in psutil.process_iter():
             try:
-                if process.status() != psutil.STATUS_ZOMBIE and process.environ().get(MARK) == self.mark:
+                if process.status() != psutil.STATUS_ZOMBIE and self._is_ours(process):
                     yield process
             except (psutil.Error, OSError):
                 continue
+
+    def _is_ours(self, process: psutil.Process) -> bool:
+        """Valkey writes its title over its environment: it is known by its parent's."""
+        if process.name().startswith("valkey"):
+            return (parent := process.parent()) is not None and parent.environ().get(MARK) == self.mark
+        return process.environ().get(MARK) == self.mark
 
     def of_role(self, role: str) -> list[psutil.Process]:
         """The processes of a role: daemon, worker (the parents), child (of a worker's pool), training, broker, up."""
@@ -209,8 +215,9 @@ def _role(process: psutil.Process) -> str | None:
     command = process.cmdline()
     if any(part.endswith("/guard.py") for part in command):
         return "guard"
-    if "train.py" in command:
-        return "training"
+    for part, role in {"train.py": "training", "daemon.keeping": "up"}.items():  # what `retraind up` becomes
+        if part in command:
+            return role
     if any("valkey-server" in part for part in command):
         return "broker"
     if {"daemon.cli", "daemon.serving"} & {*command}:
