@@ -35,6 +35,7 @@ MODELS = ("alpha", "beta", "gamma")
 DIRECTORIES = {"alpha": "models/alpha", "beta": "models/beta"}
 REGISTERED = ("alpha", "beta", "gamma")
 LEASE_SECONDS = 3.0
+TRAINING_SECONDS = 0.3
 
 
 def configuration(ledger: str | None, broker: str | None) -> dict[str, Any]:
@@ -90,7 +91,7 @@ def write(folder: Path, whole: dict[str, Any]) -> None:
     (folder / "retraind.yaml").write_text(yaml.safe_dump(whole))
     (folder / "train.py").write_text(TRAIN)
     (folder / "deploy.py").write_text(DEPLOY)
-    (folder / "training_seconds").write_text("0.3")
+    let_training_take(folder, TRAINING_SECONDS)
     threshold.write(folder / "template")
     for name in MODELS:
         (folder / "landing" / name).mkdir(parents=True)
@@ -112,6 +113,13 @@ def add_rows(folder: Path, model: str, rows: int, random: Random) -> None:
     with store:
         store.executemany(f"INSERT INTO {model} VALUES (?, ?, ?, ?, ?)", made)
     store.close()
+
+
+def let_training_take(folder: Path, seconds: float) -> None:
+    """Each training that begins from now on."""
+    draft = folder / "training_seconds.draft"
+    draft.write_text(str(seconds))
+    draft.replace(folder / "training_seconds")
 
 
 def land(folder: Path, model: str, name: str) -> None:

@@ -21,8 +21,11 @@ from world import KINDS, World
 
 COMES_UP_SECONDS = 300.0  # nothing is claimed of it: beside other work the first trainings take their time
 PATIENCE_SECONDS = 45.0  # a point that nobody passed by then is given up for this round
+LAST_PATIENCE_SECONDS = 75.0  # the second time, when little else is left to strike
 ARMED_AT_ONCE = 12
 BETWEEN_SECONDS = (0.3, 1.5)  # between two faults from outside
+BESIDE_POINTS_SECONDS = (1.5, 4.5)  # as long as points wait, which a world that is struck all the time seldom passes
+LONG_TRAINING_SECONDS = 3.0  # while one is to be struck
 LANDINGS_SECONDS = (1.5, 4.0)
 BY_HAND_SECONDS = 6.0  # between two acts of one kind: what the first led to is over
 REASON = ("--reason", "chaos")
@@ -59,7 +62,7 @@ class Round:
         self.todo = list(faults)  # OUTSIDE names, or FAULT@POINT
         self.rest_every = rest_every
         self.landed: dict[str, list[str]] = {model: [] for model in project.MODELS}
-        self.pending: dict[str, float] = {}  # armed points, and since when
+        self.pending: dict[str, float] = {}  # armed points, and until when they are waited for
         self.ends: list[tuple[float, Blow]] = []
         self.calls: list[tuple[tuple[str, ...], subprocess.Popen[bytes]]] = []  # what people ask for
         self._stopped: set[int] = set()
@@ -100,7 +103,7 @@ class Round:
             kind, _, point = fault.partition("@")
             if point not in self.pending:
                 self.world.plan.arm(point, kind)
-                self.pending[point] = time.monotonic()
+                self.pending[point] = time.monotonic() + PATIENCE_SECONDS
                 self.todo.remove(fault)
 
     def _first_deployments(self) -> None:
@@ -134,8 +137,7 @@ class Round:
         if now >= self._next_landing:
             self._work(now)
             self._next_landing = now + self.random.uniform(*LANDINGS_SECONDS)
-        if now >= self._next_blow and self.todo:
-            self._next_fault(now)
+        self._next_fault(now)
         time.sleep(0.03)
 
     def _struck(self, strike: Strike, now: float) -> None:
@@ -159,8 +161,8 @@ class Round:
 
     def _give_up(self, now: float) -> None:
         """What nobody passed makes room for what waits, and is armed once more after that."""
-        for point, since in list(self.pending.items()):
-            if now - since > PATIENCE_SECONDS:
+        for point, until in list(self.pending.items()):
+            if now > until:
                 del self.pending[point]
                 if fault := self._armed_fault(point):
                     (self.world.plan.directory / "armed" / point).unlink(missing_ok=True)
@@ -181,33 +183,38 @@ class Round:
             return None
 
     def _next_fault(self, now: float) -> None:
-        at_points = len(self.pending)
         for index, fault in enumerate(self.todo):
             kind, _, point = fault.partition("@")
-            if point and (at_points >= ARMED_AT_ONCE or point in self.pending):
+            if point and (len(self.pending) >= ARMED_AT_ONCE or point in self.pending):
+                continue
+            if not point and now < self._next_blow:
                 continue
             del self.todo[index]
             if point:
                 self.world.plan.arm(point, kind)
-                self.pending[point] = now
-                self._next_blow = now
+                self.pending[point] = now + (LAST_PATIENCE_SECONDS if fault in self._put_off else PATIENCE_SECONDS)
             else:
-                self._strike_outside(kind, now)
-                self._next_blow = now + self.random.uniform(*BETWEEN_SECONDS)
+                struck = self._strike_outside(kind, now)
+                crowded = struck and any("@" in each for each in self.todo)
+                self._next_blow = now + self.random.uniform(*(BESIDE_POINTS_SECONDS if crowded else BETWEEN_SECONDS))
             return
 
-    def _strike_outside(self, name: str, now: float) -> None:
+    def _strike_outside(self, name: str, now: float) -> bool:
         blow = OUTSIDE[name](self.world, self.random)
-        if blow is None:  # nobody of that role just now: asked again later, for a while
-            if now < self._asked_until.setdefault(name, now + PATIENCE_SECONDS):
-                self.todo.append(name)
-            else:
-                self.result.unreached.append(name)
-            return
-        self._asked_until.pop(name, None)
-        self._count(name, killed=name.startswith(("kill", "terminate")))
-        if blow.end is not None:
-            self.ends.append((now + blow.seconds, blow))
+        # Nobody of that role just now: asked again later, for a while.
+        waits = blow is None and now < self._asked_until.setdefault(name, now + PATIENCE_SECONDS)
+        if name.endswith(" training"):
+            project.let_training_take(self.world.folder, LONG_TRAINING_SECONDS if waits else project.TRAINING_SECONDS)
+        if waits:
+            self.todo.append(name)
+        elif blow is None:
+            self.result.unreached.append(name)
+        else:
+            self._asked_until.pop(name, None)
+            self._count(name, killed=name.startswith(("kill", "terminate")))
+            if blow.end is not None:
+                self.ends.append((now + blow.seconds, blow))
+        return blow is not None
 
     def _work(self, now: float) -> None:
         """Files land, and people do what people do: what leads to the armed points, and a little of everything."""
