@@ -55,7 +55,8 @@ def configuration(ledger: str | None, broker: str | None) -> dict[str, Any]:
         "lease": {"length": f"{LEASE_SECONDS:g}s", "heartbeat": "1s"},
         "monitor": {"reconcile_every": "1s", "republish_after": "3s", "converge_every": "5s", "files_scan_every": "5s"},
         "workers": {"grace": "3s"},
-        "retention": {"every": "5s", "looks": "20s"},  # so that there is something to prune all the time
+        # So that there is something to prune, and to free on the disk, all the time.
+        "retention": {"every": "5s", "looks": "20s", "data": 1},
     }
     if ledger is not None:
         whole["ledger"] = ledger

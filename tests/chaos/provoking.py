@@ -22,21 +22,25 @@ from retraind.ledger import leases
 # Each act, and how the names of the points begin that it leads to.
 REJECT, APPROVE, ROLLBACK, TRIGGER = "reject", "approve", "rollback", "trigger"  # commands of people
 COMMAND_TARGET, DIRECTORY_TARGET = "command target", "directory target"  # deployments there
-RELOAD, RELABEL, UNALIAS = "reload", "relabel", "unalias"
+QUEUE = "queue"  # files for a model whose firings wait while it has a job
+RELOAD, RELABEL, UNALIAS, FORGET = "reload", "relabel", "unalias", "forget"
 LEADS_TO = {
     REJECT: ("ledger.daemon.cli.acting.reject",),
     APPROVE: ("ledger.daemon.cli.acting.approve",),
-    ROLLBACK: ("ledger.daemon.cli.acting.rollback",),
+    ROLLBACK: ("ledger.daemon.cli.acting.rollback", "mlflow.delete_registered_model_alias"),
     TRIGGER: ("ledger.daemon.cli.acting._request",),
     COMMAND_TARGET: ("ledger.daemon.cli.acting.approve", "ledger.daemon.cli.acting.reject", "stage.deploy>child."),
     DIRECTORY_TARGET: ("stage.deploy>durable.link", "stage.deploy>durable.once"),
     RELOAD: ("ledger.daemon.monitor._begin", "ledger.daemon.alerting._register", "ledger.daemon.service._release"),
     RELABEL: ("durable.link", "durable.once"),
     UNALIAS: ("mlflow.set_registered_model_alias",),
+    FORGET: ("child.",),
+    QUEUE: ("ledger.daemon.reconciler.start_waiting",),
 }
 _MODELS = {
     COMMAND_TARGET: tuple(model for model in project.MODELS if model not in project.DIRECTORIES),
     DIRECTORY_TARGET: tuple(project.DIRECTORIES),
+    QUEUE: ("beta",),
 }
 
 
@@ -44,6 +48,16 @@ def acts_for(points: Iterable[str]) -> set[str]:
     """The acts that lead to any of the points."""
     points = list(points)
     return {act for act, starts in LEADS_TO.items() if any(point.startswith(starts) for point in points)}
+
+
+def acts_left(passed: Iterable[str]) -> set[str]:
+    """The acts that lead to something of which no point was passed yet."""
+    passed = list(passed)
+    return {
+        act
+        for act, starts in LEADS_TO.items()
+        if not all(any(point.startswith(start) for point in passed) for start in starts)
+    }
 
 
 def models_for(acts: Iterable[str]) -> tuple[str, ...]:
@@ -86,4 +100,16 @@ def unalias(world: World, random: Random) -> None:
             connection.execute("DELETE FROM registered_model_aliases WHERE alias = 'previous'")
 
 
-BY_HAND: dict[str, Callable[[World, Random], None]] = {RELOAD: reload_leader, RELABEL: relabel, UNALIAS: unalias}
+def forget(world: World, random: Random) -> None:
+    """Somebody deletes what is remembered of commands that deployed: nobody knows what those places show."""
+    for record in (world.folder / "state" / "targets").glob("*/command-*.json"):
+        if not record.name.endswith(".group.json"):  # that one is of a command that runs
+            record.unlink(missing_ok=True)
+
+
+BY_HAND: dict[str, Callable[[World, Random], None]] = {
+    RELOAD: reload_leader,
+    RELABEL: relabel,
+    UNALIAS: unalias,
+    FORGET: forget,
+}

@@ -15,11 +15,12 @@ from checker import unsteady, violations
 from faultlist import is_early
 from outside import LASTS, OUTSIDE, Blow
 from plan import Strike
-from provoking import APPROVE, BY_HAND, REJECT, ROLLBACK, TRIGGER, acts_for, models_for
+from provoking import APPROVE, BY_HAND, REJECT, ROLLBACK, TRIGGER, acts_for, acts_left, models_for
 from watchers import ChampionWatch, LogReader
 from world import KINDS, World
 
 COMES_UP_SECONDS = 300.0  # nothing is claimed of it: beside other work the first trainings take their time
+EVERYTHING_SECONDS = 60.0  # a round that looks for points has each act lead to them within that
 PATIENCE_SECONDS = 45.0  # a point that nobody passed by then is given up for this round
 LAST_PATIENCE_SECONDS = 75.0  # the second time, when little else is left to strike
 ARMED_AT_ONCE = 12
@@ -69,12 +70,13 @@ class Round:
         self._asked_until: dict[str, float] = {}
         self._put_off: set[str] = set()  # faults that are armed a second time
         self._not_again_before: dict[str, float] = {}  # acts by hand
+        self._wanted_anyway: set[str] = set()
         self._next_landing = 0.0
         self._next_blow = 0.0
         self._since_rest = 0
 
     def run(self) -> Result:
-        world = self.world
+        world, faults = self.world, len(self.todo)
         world.plan.record()
         for model in project.MODELS:
             project.add_rows(world.folder, model, 300, self.random)
@@ -83,6 +85,8 @@ class Round:
         try:
             self._arm_early()
             self._first_deployments()
+            if not faults:
+                self._do_everything()
             while (self.todo or self.pending or self.ends) and not self.result.violations:
                 self._tick()
                 if self._since_rest >= self.rest_every:
@@ -118,6 +122,17 @@ class Round:
                 self.result.violations += [f"late: not up after {COMES_UP_SECONDS:g} s: {each}" for each in waiting]
                 return
             time.sleep(0.1)
+
+    def _do_everything(self) -> None:
+        """In a round without faults: every act, until all that they lead to was passed, and is known."""
+        until = time.monotonic() + EVERYTHING_SECONDS
+        while not self.result.violations and time.monotonic() < until:
+            self._wanted_anyway = acts_left(self.world.plan.passed())
+            if not self._wanted_anyway:
+                return
+            look = time.monotonic() + 1.0
+            while time.monotonic() < look:
+                self._tick()
 
     def _watch_over(self) -> float:
         """Starts again what died, ends what has lasted, and sees what struck. Returns the time."""
@@ -160,16 +175,17 @@ class Round:
         self._since_rest += 1
 
     def _give_up(self, now: float) -> None:
-        """What nobody passed makes room for what waits, and is armed once more after that."""
+        """What nobody passed while much was armed or waited is armed once more after that."""
+        crowded = bool(self.todo) or len(self.pending) > ARMED_AT_ONCE // 2
         for point, until in list(self.pending.items()):
             if now > until:
                 del self.pending[point]
                 if fault := self._armed_fault(point):
                     (self.world.plan.directory / "armed" / point).unlink(missing_ok=True)
-                    self._put_off_or_leave(f"{fault}@{point}")
+                    self._put_off_or_leave(f"{fault}@{point}", crowded=crowded)
 
-    def _put_off_or_leave(self, fault: str) -> None:
-        if self.todo and fault not in self._put_off:
+    def _put_off_or_leave(self, fault: str, *, crowded: bool) -> None:
+        if crowded and fault not in self._put_off:
             self._put_off.add(fault)
             self.todo.append(fault)
         else:
@@ -218,7 +234,7 @@ class Round:
 
     def _work(self, now: float) -> None:
         """Files land, and people do what people do: what leads to the armed points, and a little of everything."""
-        wanted = acts_for(self.pending)
+        wanted = acts_for(self.pending) | self._wanted_anyway
         self._land(self.random.choice(models_for(wanted)))
         for act in sorted(wanted & BY_HAND.keys()):
             if now >= self._not_again_before.get(act, 0.0):
@@ -228,9 +244,11 @@ class Round:
             return
         self._decide(wanted)
         chance = self.random.random()
-        if chance < 0.1 or ROLLBACK in wanted:
-            self._ask("rollback", self.random.choice(project.MODELS) if ROLLBACK in wanted else "alpha", *REASON)
-        elif chance < 0.2 or TRIGGER in wanted:
+        if verbs := sorted(wanted & {ROLLBACK, TRIGGER}):
+            self._ask(self.random.choice(verbs), self.random.choice(project.MODELS), *REASON)
+        elif chance < 0.1:
+            self._ask("rollback", "alpha", *REASON)
+        elif chance < 0.2:
             self._ask("trigger", "beta", *REASON)
         elif chance < 0.25:
             self._ask("evaluate", "alpha")

@@ -9,7 +9,20 @@ from typing import Any
 
 import project
 import pytest
-from provoking import APPROVE, COMMAND_TARGET, LEADS_TO, REJECT, RELABEL, RELOAD, acts_for, models_for, relabel, unalias
+from provoking import (
+    APPROVE,
+    COMMAND_TARGET,
+    LEADS_TO,
+    REJECT,
+    RELABEL,
+    RELOAD,
+    acts_for,
+    acts_left,
+    forget,
+    models_for,
+    relabel,
+    unalias,
+)
 from test_guarantees_document import in_code
 
 
@@ -30,6 +43,13 @@ def test_what_is_armed_says_what_is_done() -> None:
     assert acts_for(["durable.once.after", "ledger.daemon.cli.acting.reject.in"]) == {RELABEL, REJECT, COMMAND_TARGET}
     assert acts_for(["stage.deploy>child.watch.after"]) == {COMMAND_TARGET}
     assert APPROVE in acts_for(["ledger.daemon.cli.acting.approve.before"])
+
+
+def test_an_act_is_left_until_all_that_it_leads_to_was_passed() -> None:
+    every = [f"{start}.before" for starts in LEADS_TO.values() for start in starts]
+    assert acts_left(every) == set()
+    assert acts_left([]) == set(LEADS_TO)
+    assert acts_left([point for point in every if not point.startswith("durable.link")]) == {RELABEL}
 
 
 def test_files_land_for_a_model_that_leads_there() -> None:
@@ -57,6 +77,15 @@ def test_before_anything_is_deployed_there_is_nothing_to_edit(world: Any) -> Non
     relabel(world, Random(1))
     unalias(world, Random(1))
     assert list(world.folder.iterdir()) == []
+
+
+def test_a_deployment_under_way_is_not_forgotten(world: Any) -> None:
+    records = world.folder / "state" / "targets" / "gamma"
+    records.mkdir(parents=True)
+    for name in ("command-0a.json", "command-0a.group.json", "settled.json"):
+        (records / name).touch()
+    forget(world, Random(1))
+    assert sorted(each.name for each in records.iterdir()) == ["command-0a.group.json", "settled.json"]
 
 
 def test_the_champion_keeps_its_alias(world: Any) -> None:
