@@ -51,7 +51,7 @@ def configuration(ledger: str | None, broker: str | None) -> dict[str, Any]:
                 approval_expires="1h",
             ),
         },
-        "audit": {"path": "log/audit.jsonl", "rotate": "128KiB"},
+        "audit": {"path": "log/audit.jsonl", "rotate": "64KiB"},
         "lease": {"length": f"{LEASE_SECONDS:g}s", "heartbeat": "1s"},
         "monitor": {"reconcile_every": "1s", "republish_after": "3s", "converge_every": "5s", "files_scan_every": "5s"},
         "workers": {"grace": "3s"},
