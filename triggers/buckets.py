@@ -9,16 +9,17 @@ The counts are the same however the rows were batched. Counting a row twice coun
 stores buckets stores with them which rows they hold.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 
 import numpy as np
 import pyarrow as pa
 
 from triggers.cells import CellCounts, Counts, Groups, instants
 from triggers.encoding import pack, unpack
-from triggers.profile import ReferenceProfile, WindowProfile, count_columns, slots
+from triggers.profile import ReferenceProfile, WindowProfile, count_columns, edges, slots
 from triggers.season import HOURS, Integers, hours_of_week
 
 _MAGIC = b"retraind-bucket-2\n"
@@ -136,6 +137,19 @@ class TimeBuckets:
         while len(self._sums) > _MOST_SUMS:
             del self._sums[next(iter(self._sums))]
         return WindowProfile(self.reference.layouts, held.total.copy(), sum(bucket.rows for bucket in wanted.values()))
+
+    def of_columns(self, names: Sequence[str], start: datetime, end: datetime) -> WindowProfile:
+        """As `over`, of some of the columns only: it costs what they hold."""
+        layouts, bounds = self.reference.layouts, edges(self.reference.layouts).tolist()
+        spans = dict(zip(layouts, pairwise(bounds), strict=True))
+        found = WindowProfile({name: layouts[name] for name in names})
+        places = edges(found.layouts).tolist()
+        for bucket in self._within(start, end).values():
+            found.rows += bucket.rows
+            for name, place in zip(names, places[:-1], strict=True):
+                cells, counts = bucket.counts.part(*spans[name])
+                found.total[place + cells] += counts
+        return found
 
     def to_bytes(self, start: datetime) -> bytes:
         """The bucket that begins at `start`, to be stored. Raises KeyError where it holds no rows."""

@@ -18,6 +18,7 @@ from triggers.columns import numbers
 Counts = NDArray[np.int64]
 Unsigned = NDArray[Any]  # of the smallest of uint8, uint16, uint32 and int64 that holds the values
 
+_LIMITS = tuple((kind, int(np.iinfo(kind).max)) for kind in (np.uint8, np.uint16, np.uint32))
 _YEAR_1, _YEAR_10000 = -62_135_596_800_000_000, 253_402_300_800_000_000  # in microseconds since 1970
 _DENSE_UP_TO = 4  # so many cells for a row: counting into all of them is still faster than sorting the rows' cells
 
@@ -95,6 +96,14 @@ class CellCounts:
             return cells.astype(np.int64), self.counts[cells].astype(np.int64)
         return self.cells.astype(np.int64), self.counts.astype(np.int64)
 
+    def part(self, first: int, end: int) -> tuple[Counts, Counts]:
+        """As `sparse`, of the cells from `first` to before `end`, which are told from `first` on."""
+        if self.cells is None:
+            return CellCounts(end - first, None, self.counts[first:end]).sparse()
+        # In their own type: bounds of another one would have all cells copied.
+        within = slice(*np.searchsorted(self.cells, np.array([first, end], dtype=self.cells.dtype)).tolist())
+        return self.cells[within].astype(np.int64) - first, self.counts[within].astype(np.int64)
+
     @property
     def nbytes(self) -> int:
         return self.counts.nbytes + (0 if self.cells is None else self.cells.nbytes)
@@ -168,7 +177,8 @@ def count_places(places: NDArray[np.int64], groups: Groups, size: int) -> list[C
     if len(groups) * size <= _DENSE_UP_TO * keys.size:
         dense = np.bincount(keys, minlength=len(groups) * size).reshape(len(groups), size)
         return [CellCounts.of(size, None, counts) for counts in dense]
-    keys = np.sort(keys)
+    if not (keys[1:] >= keys[:-1]).all():
+        keys = np.sort(keys)
     starts = _run_starts(keys)
     counts = np.diff(np.append(starts, keys.size))
     held = keys[starts]
@@ -201,7 +211,7 @@ def _run_starts(ordered: NDArray[Any]) -> NDArray[np.int64]:
 def _narrow(values: NDArray[Any]) -> Unsigned:
     """In the smallest type. uint64 is none of them: numpy adds it to int64 as floats."""
     most = int(values.max()) if values.size else 0
-    kind = next(kind for kind in (np.uint8, np.uint16, np.uint32, np.int64) if most <= np.iinfo(kind).max)
+    kind = next((kind for kind, limit in _LIMITS if most <= limit), np.int64)
     return values.astype(kind, copy=False)
 
 

@@ -41,7 +41,6 @@ from triggers.weights import Weighing, Weights, weigh
 from triggers.wording import count, figure, listing, percent, sentence_case, span
 
 if TYPE_CHECKING:
-    from triggers.judging import Compared
     from triggers.pairs import KeptPair, Pair
     from triggers.profile import ReferenceProfile
 
@@ -195,6 +194,10 @@ class DriftTrigger(Trigger):
     def _unseen(self, facts: ModelFacts, state: Mapping[str, Any], now: datetime) -> Window:
         return unseen(state, facts.version, Pace(self.cadence(), self.false_alarms), self.window, now)
 
+    def _of_nature(self) -> tuple[timedelta, ...]:
+        """How long the buckets of a sequence are whose natural variation is asked for."""
+        return (self.cadence(),) if self.natural else ()
+
     def _columns(self, facts: ModelFacts) -> tuple[str, ...]:
         return facts.features if self.features is None else self.features
 
@@ -277,21 +280,20 @@ class DriftTrigger(Trigger):
 
     def _sequential(self, evidence: Evidence, now: datetime) -> Verdict:
         from triggers.comparison import Sizes
+        from triggers.known import counted
 
         facts, columns = evidence.facts, self._columns(evidence.facts)
         numbers = {"method": self.method, "false_alarms": str(self.false_alarms)}
         if not columns:
             return Verdict(Outcome.ERROR, "There are no features to compare, and method: sequential judges no others.")
-        reference = evidence.answers["reference"]
-        if reference is None:
+        if evidence.answers["reference"] is None:
             return Verdict(Outcome.INSUFFICIENT, f"{_NO_TRAINING}.", numbers)
-        if reference.num_rows < self.min_rows:
-            told = f"There are only {reference.num_rows:,} rows to compare with; {self.min_rows:,} are needed."
+        reference = counted(evidence.answers["reference"], columns, self._of_nature())
+        if reference.rows < self.min_rows:
+            told = f"There are only {reference.rows:,} rows to compare with; {self.min_rows:,} are needed."
             return Verdict(Outcome.INSUFFICIENT, told, numbers)
         window = self._unseen(facts, evidence.state, now)
-        material = Material(
-            columns, reference, evidence.answers["current"], evidence.state, facts.version, window, self.natural
-        )
+        material = Material(reference, evidence.answers["current"], evidence.state, facts.version, window)
         sizes = Sizes(self.ks, self.psi, self.js, self.location, self.scale)
         try:
             weights = self._weights(facts, columns)
@@ -335,7 +337,7 @@ class DriftTrigger(Trigger):
         """Raises ValueError naming a column that cannot be compared."""
         from triggers.comparison import Sizes
         from triggers.judging import figures, furthest, judge_weighted
-        from triggers.pairs import Outlook
+        from triggers.pairs import Outlook, unknown
         from triggers.picture import picture_of_windows
         from triggers.season import NAMES
 
@@ -361,7 +363,7 @@ class DriftTrigger(Trigger):
             "weights": {**weights.figures(), "drifted": [each.comparison.name for each in passed_over]},
         }
         tested = f"on {self._rows_told(pairs[0])}, at level {figure(level)} ({self.false_alarms}){weights.told}"
-        tested += self._unknown(pairs[0], compared)
+        tested += unknown(pairs[0], compared, outlook)
         more = weights.passed_over([each.told() for each in passed_over])
         columns = count(len(found), "column")
         if not drifted:
@@ -373,17 +375,6 @@ class DriftTrigger(Trigger):
             told += f"; it takes {percent(self.share)} of them{' by weight' if weights.by != 'equal' else ''}"
             return Verdict(Outcome.QUIET, f"{told}.{more}", numbers, picture=picture)
         return Verdict(Outcome.FIRED, f"{told}.{more}", numbers, picture=picture)
-
-    def _unknown(self, pair: "Pair | KeptPair", compared: "list[Compared]") -> str:
-        """What was to be looked out for and could not be, as the end of a sentence; empty: nothing."""
-        side = pair.timeless()
-        unknown = ["season"] if self.season is not None and side is not None else []
-        if self.natural and not any(each.natures for each in compared):
-            unknown.append("natural variation")
-        if not unknown:
-            return ""
-        because = f"the {side} has no times" if side else "the reference is too short to know"
-        return f", without {' and '.join(unknown)} ({because})"
 
     def _rows_told(self, pair: "Pair | KeptPair") -> str:
         before, current = pair.rows().values()

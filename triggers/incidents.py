@@ -129,7 +129,7 @@ class _Column:
         Should be there means in the poorest stretch of the reference: gusts are missing on every calm day. Of
         what is missing mostly anyway only the loss of all counts.
         """
-        usual = 1 - self.reference.counts.missing[self.name] / self.reference.counts.rows
+        usual = 1 - self.reference.counts.missing_in(self.name) / self.reference.counts.rows
         share = 1 - self.missing / self.rows
         if share > _LOST * usual or (usual < _MOSTLY and share > (1 - _ALL) * usual):
             return None

@@ -155,5 +155,17 @@ class Known:
         return cls(profile, header["timed"], blocks, dated)
 
 
+def counted(
+    reference: "pa.Table | Known | Refused", names: Sequence[str], lengths: Sequence[timedelta]
+) -> "Known | Refused":
+    """What is known of a reference that was counted before, or is a table still; `lengths` as `Known.of`."""
+    if isinstance(reference, (Known, Refused)):
+        return reference
+    try:
+        return Known.of(reference, names, lengths, None, dated=False)
+    except ValueError as error:
+        return Refused(reference.num_rows, str(error))
+
+
 def _header(length: timedelta, key: tuple[str, TestName], move: Moves) -> list[Any]:
     return [length // _MICROSECOND, *key, move.noise, move.parts, move.freedom]

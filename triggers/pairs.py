@@ -173,6 +173,18 @@ def pair_of(
     return Pair(names, reference, current, prediction)
 
 
+def unknown(pair: Pair | KeptPair, compared: Iterable[Compared], outlook: Outlook) -> str:
+    """What was to be looked out for and could not be, as the end of a sentence; empty: nothing."""
+    side = pair.timeless()
+    lacking = ["season"] if outlook.season is not None and side is not None else []
+    if outlook.natural and not any(each.natures for each in compared):
+        lacking.append("natural variation")
+    if not lacking:
+        return ""
+    because = f"the {side} has no times" if side else "the reference is too short to know"
+    return f", without {' and '.join(lacking)} ({because})"
+
+
 def _compared(known: Known, windows: Sequence[Counted], outlook: Outlook) -> Iterator[Compared]:
     for place, window in enumerate(windows):
         reference: ReferenceProfile | None = known.profile

@@ -6,7 +6,7 @@ bars of both sides (`triggers.bars`) and each test with its distance and where i
 """
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from triggers.bars import bars_of
@@ -43,15 +43,18 @@ def picture_of_windows(compared: Sequence[Compared], found: Mapping[str, Judged]
 
 
 def picture_of_evidence(
-    reference: ReferenceProfile, current: WindowProfile, evidence: Mapping[str, float]
+    reference: ReferenceProfile, current: Callable[[Sequence[str]], WindowProfile], evidence: Mapping[str, float]
 ) -> dict[str, Any]:
-    """The picture of a verdict in sequence: the columns with most evidence, and the rows that were new."""
+    """The picture of a verdict in sequence: the columns with most evidence, and the rows that were new, of those
+    columns that are asked for."""
+    shown = sorted(evidence, key=lambda each: -evidence[each])[:MOST_COLUMNS]
+    rows = current(shown)
 
     def drawn() -> Iterator[dict[str, Any]]:
-        for name in sorted(evidence, key=lambda each: -evidence[each])[:MOST_COLUMNS]:
-            yield {**_column(name, reference, current), "window": None, "drifted": None, "told_by": None, "tests": []}
+        for name in shown:
+            yield {**_column(name, reference, rows), "window": None, "drifted": None, "told_by": None, "tests": []}
 
-    return _bounded(drawn(), len(evidence)) if current.rows else {"columns": [], "left_out": len(evidence)}
+    return _bounded(drawn(), len(evidence)) if rows.rows else {"columns": [], "left_out": len(evidence)}
 
 
 def kept_tests(column: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -79,7 +82,7 @@ class _Parts:
 
 
 def _column(name: str, reference: ReferenceProfile, current: WindowProfile) -> dict[str, Any]:
-    missing = reference.counts.missing[name], current.missing[name]
+    missing = reference.counts.missing_in(name), current.missing_in(name)
     bars = bars_of(reference.layouts[name], reference.counts.cells[name], current.cells[name], missing)
     return {"name": name, "bars": bars.kept()}
 

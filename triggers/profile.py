@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import accumulate, pairwise
+from itertools import pairwise
 from typing import TypeVar
 
 import numpy as np
@@ -33,10 +33,14 @@ class WindowProfile:
         self.layouts = layouts
         self.rows = rows
         self.total: Counts = np.zeros(slots(layouts), dtype=np.int64) if total is None else total
-        edges = pairwise(accumulate((layout.width + 1 for layout in layouts.values()), initial=0))
-        columns = {name: self.total[first:last] for name, (first, last) in zip(layouts, edges, strict=True)}
+        spans = pairwise(edges(layouts).tolist())
+        columns = {name: self.total[first:last] for name, (first, last) in zip(layouts, spans, strict=True)}
         self.cells: dict[str, Counts] = {name: column[:-1] for name, column in columns.items()}
         self._missing = {name: column[-1:] for name, column in columns.items()}
+
+    def missing_in(self, name: str) -> int:
+        """The rows of that column where the value is missing."""
+        return int(self._missing[name][0])
 
     @property
     def missing(self) -> dict[str, int]:
@@ -102,7 +106,9 @@ class ReferenceProfile:
             layouts[column["name"]] = layout_from(column, arrays[taken : taken + column["arrays"]])
             taken += column["arrays"]
         total = CellCounts.from_arrays(slots(layouts), counted).dense()
-        return cls(layouts, WindowProfile(layouts, total, header["rows"]))
+        found = cls(layouts, WindowProfile(layouts, total, header["rows"]))
+        found.__dict__["content_hash"] = hashlib.sha256(data).hexdigest()  # as those bytes would be made again
+        return found
 
     @cached_property
     def content_hash(self) -> str:
@@ -113,6 +119,11 @@ class ReferenceProfile:
 def slots(layouts: Mapping[str, Layout]) -> int:
     """The cells of all columns, with one slot each for missing values."""
     return sum(layout.width + 1 for layout in layouts.values())
+
+
+def edges(layouts: Mapping[str, Layout]) -> Counts:
+    """Where the slots of each column begin, and, at the end, how many there are."""
+    return np.cumsum([0, *(layout.width + 1 for layout in layouts.values())])
 
 
 def count_columns(

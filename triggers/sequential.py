@@ -5,7 +5,7 @@ bucket is taken once, so that the evidence is the same however looks fall; rows 
 than the look that took their bucket are not seen.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -19,11 +19,14 @@ from triggers.wording import count, figure, instant, span
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from triggers.bets import Floats, Strays
     from triggers.buckets import TimeBuckets
-    from triggers.comparison import Sizes, TestName
+    from triggers.comparison import Sizes
     from triggers.detector import Detector
+    from triggers.known import Known, Refused
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_GAINS_AT_ONCE = 2**18  # buckets times columns, of some fifteen bets each
 
 
 @dataclass(frozen=True)
@@ -55,15 +58,14 @@ def unseen(state: Mapping[str, Any], version: str | None, pace: Pace, window: ti
 
 @dataclass(frozen=True)
 class Material:
-    """What a look is handed: the tables, the columns to judge, and the state that the last one left."""
+    """What a look is handed: the reference, the new rows, and the state that the last one left. What the reference's
+    own buckets differ by is no evidence, where it is known."""
 
-    names: tuple[str, ...]
-    reference: "pa.Table"
+    reference: "Known | Refused"
     current: "pa.Table"
     state: Mapping[str, Any]
     version: str | None
     window: Window
-    natural: bool = False  # what buckets differ by themselves is no evidence
 
 
 def look(material: Material, pace: Pace, sizes: "Sizes", weights: Weights, numbers: Mapping[str, Any]) -> Verdict:
@@ -71,17 +73,20 @@ def look(material: Material, pace: Pace, sizes: "Sizes", weights: Weights, numbe
     be compared."""
     from triggers.buckets import TimeBuckets
     from triggers.detector import Detector
+    from triggers.known import Refused
     from triggers.picture import picture_of_evidence
-    from triggers.profile import ReferenceProfile
 
-    profile = ReferenceProfile.of(material.reference, material.names)
-    pace, natural = _with_nature(material, profile, pace)
+    reference = material.reference
+    if isinstance(reference, Refused):
+        raise reference.error()
+    profile = reference.profile
+    pace, natural = _with_nature(reference, pace)
     detector = Detector(profile, sizes, weights.of, natural)
-    known = material.state.get("evidence") if material.state.get("reference") == profile.content_hash else None
-    before = known if known is not None and detector.fits(known) else detector.nothing()
+    kept = material.state.get("evidence") if material.state.get("reference") == profile.content_hash else None
+    before = None if kept is None else detector.restored(kept)
     buckets = TimeBuckets(profile, pace.bucket)
     buckets.fold(material.current, TIME)
-    evidence, alarm = _taken(material.window, pace, detector, buckets, before)
+    evidence, alarm = _taken(material.window, pace, detector, buckets, detector.nothing() if before is None else before)
     start, end = material.window.start, material.window.end
     assert start is not None  # noqa: S101 - `unseen` gave both
     assert end is not None  # noqa: S101
@@ -89,9 +94,9 @@ def look(material: Material, pace: Pace, sizes: "Sizes", weights: Weights, numbe
         "version": material.version,
         "reference": profile.content_hash,
         "until": end.isoformat(),
-        "evidence": evidence if alarm is None else alarm.after,
+        "evidence": detector.kept(evidence),
     }
-    shown = evidence if alarm is None else alarm.evidence
+    shown = evidence if alarm is None else alarm
     by_column = detector.by_column(shown)
     strongest = max(by_column, key=lambda name: weights.of[name] * by_column[name])
     passed_over = [name for name in weights.left_out if by_column[name] >= pace.enough]
@@ -105,56 +110,56 @@ def look(material: Material, pace: Pace, sizes: "Sizes", weights: Weights, numbe
         "columns": _by_column(detector, shown, weights),
         "weights": {**weights.figures(), "drifted": passed_over},
     }
-    told = f"evidence of drift {'reached' if alarm else 'is'} {figure(reached)}, where {figure(pace.enough)} is enough"
+    verb = "is" if alarm is None else "reached"
+    told = f"evidence of drift {verb} {figure(reached)}, where {figure(pace.enough)} is enough"
     most = f"most of it of {strongest} ({detector.strongest(shown, strongest)})"
     rows = f"{count(material.current.num_rows, 'new row')} until {instant(end)}"
     against = f"against {profile.counts.rows:,}, {pace.false_alarms} in buckets of {span(pace.bucket)}"
-    outcome = Outcome.FIRED if alarm else Outcome.QUIET
+    outcome = Outcome.QUIET if alarm is None else Outcome.FIRED
     more = weights.passed_over([f"{name} ({detector.strongest(shown, name)})" for name in passed_over])
-    picture = picture_of_evidence(profile, buckets.over(start, end), by_column)
+    picture = picture_of_evidence(profile, lambda names: buckets.of_columns(names, start, end), by_column)
     sentence = f"The {told}, {most}, after {rows} {against}{weights.told}.{more}"
     return Verdict(outcome, sentence, figures, state, picture=picture)
 
 
-def _by_column(
-    detector: "Detector", evidence: Mapping[str, Sequence[float]], weights: Weights
-) -> dict[str, dict[str, Any]]:
+def _by_column(detector: "Detector", evidence: "Floats", weights: Weights) -> dict[str, dict[str, Any]]:
     return {
         name: {"evidence": value, "bet": detector.strongest(evidence, name), "weight": weights.of[name]}
         for name, value in detector.by_column(evidence).items()
     }
 
 
-def _with_nature(material: Material, profile: Any, pace: Pace) -> "tuple[Pace, Mapping[tuple[str, TestName], float]]":
+def _with_nature(reference: "Known", pace: Pace) -> "tuple[Pace, Strays]":
     """How far buckets stray by nature; where that is known, half of the budget is for those that stray further."""
     from triggers.wandering import strays
 
     half = replace(pace, share=0.5)
-    natural = strays(material.reference, profile, pace.bucket, 1 / half.enough) if material.natural else {}
+    natural = {} if reference.blocks is None else strays(reference.blocks, pace.bucket, 1 / half.enough)
     return (half if natural else pace), natural
 
 
-@dataclass(frozen=True)
-class _Alarm:
-    """The evidence that alarmed, and what came after it was set back."""
-
-    evidence: dict[str, list[float]]
-    after: dict[str, list[float]]
-
-
 def _taken(
-    window: Window, pace: Pace, detector: "Detector", buckets: "TimeBuckets", evidence: dict[str, list[float]]
-) -> tuple[dict[str, list[float]], _Alarm | None]:
-    """The evidence after the window's buckets, one by one, and the last alarm on the way."""
+    window: Window, pace: Pace, detector: "Detector", buckets: "TimeBuckets", evidence: "Floats"
+) -> "tuple[Floats, Floats | None]":
+    """The evidence after the window's buckets, one by one, and that of the last alarm on the way, which set it back."""
     start, end = window.start, window.end
     assert start is not None  # noqa: S101 - `unseen` gave both
     assert end is not None  # noqa: S101
-    alarmed: dict[str, list[float]] | None = None
-    for begin in (each for each in buckets.starts if start <= each < end):
+    alarmed: Floats | None = None
+    for begin, gains in _gains(detector, buckets, [each for each in buckets.starts if start <= each < end]):
         evidence = detector.after_empty(evidence, (begin - start) // pace.bucket)
-        evidence = detector.after(evidence, buckets.over(begin, begin + pace.bucket))
+        evidence = detector.after(evidence, gains)
         if detector.average(evidence) >= pace.enough:
             alarmed, evidence = evidence, detector.nothing()
         start = begin + pace.bucket
-    evidence = detector.after_empty(evidence, (end - start) // pace.bucket)
-    return evidence, None if alarmed is None else _Alarm(alarmed, evidence)
+    return detector.after_empty(evidence, (end - start) // pace.bucket), alarmed
+
+
+def _gains(
+    detector: "Detector", buckets: "TimeBuckets", starts: Sequence[datetime]
+) -> "Iterator[tuple[datetime, Floats]]":
+    """Each bucket's, so many buckets at a time as memory is well spent on."""
+    at_once = max(_GAINS_AT_ONCE // len(buckets.reference.layouts), 1)
+    for place in range(0, len(starts), at_once):
+        some = starts[place : place + at_once]
+        yield from zip(some, detector.gains([buckets.bucket(each).counts for each in some]), strict=True)

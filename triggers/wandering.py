@@ -9,28 +9,17 @@ figures together; that level and what the bets themselves may alarm share the bu
 
 from collections.abc import Mapping
 from datetime import timedelta
-from typing import TYPE_CHECKING
 
-from triggers.blocks import Blocks
 from triggers.comparison import TestName
-from triggers.evidence import TIME
-from triggers.natural import natures
-from triggers.profile import ReferenceProfile
-
-if TYPE_CHECKING:
-    import pyarrow as pa
+from triggers.natural import InBlocks, natures
 
 _SPREAD_OF_A_SHIFT = 12  # a shift moves the mean squared rank by its square times that at most
 
 
-def strays(
-    reference: "pa.Table", profile: ReferenceProfile, bucket: timedelta, level: float
-) -> Mapping[tuple[str, TestName], float]:
-    """By column and test, in the unit of the test's distance. Empty: the reference has no times, or fewer than four
-    buckets of them."""
-    if TIME not in reference.column_names:
-        return {}
-    known = natures(Blocks(reference, profile, None), [bucket])
+def strays(blocks: InBlocks, bucket: timedelta, level: float) -> Mapping[tuple[str, TestName], float]:
+    """By column and test, in the unit of the test's distance, of a reference in blocks. Empty: it has fewer than four
+    buckets of rows."""
+    known = natures(blocks, [bucket])
     part = level / max(len(known), 1)
     found = {key: nature.bar(part, 0.0) for key, nature in known.items()}
     for name, test in known:

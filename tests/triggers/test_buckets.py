@@ -164,6 +164,9 @@ def test_large_batches_are_counted_as_small_ones_are(threads: int) -> None:
     everything = whole.over(START - 9 * DAY, START + 99 * DAY)
     assert same(everything, parts.over(START - 9 * DAY, START + 99 * DAY))
     assert everything.missing == {"x": len(values[::7]), "n": 0, "w": 0}
+    some = whole.of_columns(["w", "x"], START - 9 * DAY, START + 99 * DAY)
+    assert (some.rows, some.missing) == (everything.rows, {"w": 0, "x": len(values[::7])})
+    assert all(np.array_equal(some.cells[name], everything.cells[name]) for name in ("w", "x"))
     edges = [*whole.starts, START + 99 * DAY]
     times = np.array(table["t"].to_pylist())
     for first, last in pairwise(edges):

@@ -11,6 +11,7 @@ import pytest
 from pydantic import ValidationError
 from samples import NOW, evidence, facts
 
+from triggers.cells import CellCounts
 from triggers.comparison import Sizes
 from triggers.detector import Detector
 from triggers.drift import DriftTrigger
@@ -79,7 +80,7 @@ def test_the_mean_time_to_a_false_alarm_is_at_least_that_asked_for_and_not_far_m
     for _ in range(buckets):
         bucket = WindowProfile(profile.layouts)
         bucket.add(pa.table({"x": random.integers(0, 5000, 40) / 5000}))
-        evidence = detector.after(evidence, bucket)
+        evidence = detector.after(evidence, detector.gains([CellCounts.of(bucket.total.size, None, bucket.total)])[0])
         if detector.average(evidence) >= enough:
             evidence, alarms = detector.nothing(), alarms + 1
     assert 0.1 * buckets / enough < alarms <= buckets / enough
