@@ -64,7 +64,7 @@ class Shelf:
     def __init__(self, directory: Path) -> None:
         self._directory = directory
         self._unwritten: dict[Path, bytes] = {}
-        self._used: set[str] = set()  # references asked for since the last sweep
+        self._used: set[str] = set()  # references asked for by this process
         self._next_sweep: datetime | None = None
 
     def reference(self, name: str, stamp: str) -> bytes | None:
@@ -81,10 +81,17 @@ class Shelf:
         return data
 
     def keep_reference(self, name: str, stamp: str, data: bytes) -> None:
+        """In place of the one that answered the request of that name before."""
         content = hashlib.sha256(data).hexdigest()
+        origin = self._directory / f"{name}.origin"
+        before = (self._json(origin) or {}).get("content")
         self._used.add(content)
         self._write(self._directory / f"{content}.reference", data)
-        self._write(self._directory / f"{name}.origin", _to_json({"stamp": stamp, "content": content}))
+        self._write(origin, _to_json({"stamp": stamp, "content": content}))
+        others = (self._json(path) for path in self._directory.glob("*.origin"))
+        if before not in {None, *((each or {}).get("content") for each in others)}:
+            self._used.discard(before)
+            self._remove(self._directory / f"{before}.reference")
 
     def listing(self, name: str) -> Listing | None:
         """None: there is none, or none that can be read."""
@@ -129,7 +136,8 @@ class Shelf:
         return Held(rows, zlib.crc32(data))
 
     def sweep(self, now: datetime) -> None:
-        """Now and then: removes buckets whose window is past, and references that nothing was compared with lately."""
+        """Now and then: removes buckets whose window is past, and references that no buckets are over and this process
+        has not asked for."""
         if self._next_sweep is not None and now < self._next_sweep:
             return
         self._next_sweep = now + _SWEEP_EVERY
@@ -150,7 +158,6 @@ class Shelf:
         for path in self._directory.glob("*.reference"):
             if path.stem not in kept:
                 self._remove(path)
-        self._used.clear()
 
     def _json(self, path: Path) -> dict[str, Any] | None:
         data = self._read(path)

@@ -24,6 +24,7 @@ from triggers.evidence import (
     TIME,
     Evidence,
     ModelFacts,
+    ProfileRequest,
     Request,
     RowsRequest,
     TableFileRequest,
@@ -32,7 +33,7 @@ from triggers.evidence import (
 )
 from triggers.incident_state import expects_rows_by
 from triggers.incident_watch import Watch
-from triggers.kept_look import Span, conversation
+from triggers.kept_look import Span, conversation, in_sequence
 from triggers.quantities import Duration, Rate
 from triggers.references import CurrentFile, Reference, one_reference, slides, span_before, spans_of_predictions
 from triggers.sequential import Material, Pace, look, unseen
@@ -161,9 +162,14 @@ class DriftTrigger(Trigger):
     def look(
         self, facts: ModelFacts, state: Mapping[str, Any], now: datetime
     ) -> Generator[Mapping[str, Request], Mapping[str, Any], Verdict]:
+        columns, watch = self._columns(facts), Watch(self.window) if self.incidents else None
+        if self.method == "sequential" and columns:
+            reference = ProfileRequest(self._reference_request(columns, now), columns, self._of_nature())
+            asked = {"reference": reference, "current": self._current_request(columns, facts, state, now)}
+            return (yield from in_sequence(watch, asked, Evidence(facts, state, {}), now, self._sequential))
         if self.method == "sequential" or self.current is not None or slides(self.reference) or self.multivariate:
             return (yield from super().look(facts, state, now))
-        columns, spans = self._columns(facts), self._prediction_spans(facts, now)
+        spans = self._prediction_spans(facts, now)
         span, sides = Span(self.window, self.season, natural=self.natural), {}
         if columns:
             window = Window(now - self.window, now)
@@ -171,7 +177,6 @@ class DriftTrigger(Trigger):
         if isinstance(spans, tuple):
             earlier = RowsRequest(spans[0], (TIME, PREDICTION), version=facts.version)
             sides["prediction_current"] = span.buckets(earlier, (PREDICTION,), spans[1], facts.version)
-        watch = Watch(self.window) if self.incidents else None
         return (yield from conversation(watch, sides, Evidence(facts, state, {}), now, self._windows))
 
     def requests(self, facts: ModelFacts, state: Mapping[str, Any], now: datetime) -> Mapping[str, Request]:

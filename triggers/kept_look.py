@@ -73,7 +73,9 @@ def conversation(
     answers = dict((yield asked))
     found: Findings | None = None
     if watch is not None:
-        found = yield from _examined(watch, features, replace(evidence, answers=answers), now)
+        window = RowsRequest(Window(now - watch.window, now), (TIME, *columns))
+        rows = {} if features is None else {"reference": features.reference.rows, "current": window}
+        found = yield from _examined(watch, rows, replace(evidence, answers=answers), now)
         assert found is not None  # noqa: S101 - it ends with findings
         if (broken := found.verdict({})) is not None:
             return found.kept_in(broken)
@@ -84,8 +86,31 @@ def conversation(
     return verdict if found is None else found.kept_in(verdict)
 
 
-def _examined(watch: Watch, features: BucketsRequest | None, evidence: Evidence, now: datetime) -> Asking:
-    """Ends with `Findings`. The rows of the reference and of the window are asked for where the newest are odd."""
+def in_sequence(
+    watch: Watch | None,
+    asked: Mapping[str, Request],
+    evidence: Evidence,
+    now: datetime,
+    judge: Callable[[Evidence, datetime], Verdict],
+) -> Generator[Mapping[str, Request], Mapping[str, Any], Verdict]:
+    """The same where the current rows are those that no look has seen: `asked` has a ProfileRequest as `reference`, and
+    a RowsRequest as `current`."""
+    reference = asked["reference"]
+    assert isinstance(reference, ProfileRequest)  # noqa: S101 - as above
+    if watch is None:
+        answers = yield asked
+        return judge(replace(evidence, answers=answers), now)
+    answers = yield {**asked, **watch.requests(reference.names, evidence.state, now)}
+    # What is new to a sequence is no window that the newest rows are a part of.
+    newest = {name: each for name, each in answers.items() if name != "current"}
+    rows = {"reference": reference.rows}
+    found: Findings = yield from _examined(watch, rows, replace(evidence, answers=newest), now)
+    sound = replace(evidence, answers=found.sound(answers))
+    return found.kept_in(found.verdict({}) or judge(sound, now))
+
+
+def _examined(watch: Watch, rows: Mapping[str, Request], evidence: Evidence, now: datetime) -> Asking:
+    """Ends with `Findings`. `rows` (of the reference, and of the window) are asked for where the newest are odd."""
     newest = {name: each for name, each in evidence.answers.items() if name not in _REFERENCES.values()}
     reference = evidence.answers.get("reference")
 
@@ -96,12 +121,11 @@ def _examined(watch: Watch, features: BucketsRequest | None, evidence: Evidence,
             raise reference.error()
         return None if reference is None else reference.profile
 
-    if features is None or reference is None:
+    if not rows or reference is None:
         return watch.examine(newest, evidence.state, now, profile)
     try:
-        unread = {"reference": Unread(), "current": Unread()}
+        unread = {name: Unread() for name in rows}
         return watch.examine({**newest, **unread}, evidence.state, now, profile)
     except Wanted:
-        current = RowsRequest(Window(now - watch.window, now), (TIME, *features.reference.names))
-        read = yield {"reference": features.reference.rows, "current": current}
+        read = yield rows
         return watch.examine({**newest, **read}, evidence.state, now, profile)
