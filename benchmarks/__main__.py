@@ -14,6 +14,7 @@ from benchmarks import (
     idle_thousand,
     ledger_decisions,
     rows_into_profiles,
+    sequential_look,
     startup,
 )
 from benchmarks.figure import Figure
@@ -23,6 +24,7 @@ BENCHMARKS: dict[str, Callable[[], list[Figure]]] = {
     "ledger": ledger_decisions.measure,
     "audit": audit_events.measure,
     "drift": drift_window.measure,
+    "sequence": sequential_look.measure,
     "rows": rows_into_profiles.measure,
     "file": file_to_stage.measure,
     "job": empty_job.measure,
