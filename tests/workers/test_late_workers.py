@@ -21,6 +21,7 @@ from retraind.ledger import jobs, work
 from retraind.states import JobState, Stage
 from workers import trainers
 from workers.checking import unsettled
+from workers.lifeline import Lifeline
 from workers.stages import ingest
 from workers.targets import directory
 
@@ -28,6 +29,12 @@ from workers.targets import directory
 @pytest.fixture(scope="module")
 def past() -> History:
     return history()
+
+
+@pytest.fixture(autouse=True)
+def _stopped_workers_do_not_beat(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A heartbeat between the clock's step and the other worker's claim would give the lease to the one that sleeps."""
+    monkeypatch.setattr(Lifeline, "_beat", lambda _lifeline: None)
 
 
 @pytest.fixture
@@ -341,6 +348,7 @@ import sys
 from pathlib import Path
 from retraind.config.loading import load
 from workers.checking import unsettled
+from workers.lifeline import Lifeline
 from workers.session import Session
 print(unsettled(Session(load(Path(sys.argv[1]), {}))), "mlflow" in sys.modules, "pyarrow" in sys.modules)
 """
