@@ -89,7 +89,12 @@ class _Child:
             self.process, self.not_before = None, now + self.delay
             self.delay = min(self.delay * 2, _LONGEST_DELAY_SECONDS)
         if self.process is None and now >= self.not_before:
-            self.process = _start(self.arguments)
+            self.process = tied.start(
+                self.arguments,
+                grace_seconds=_GUARD_GRACE_SECONDS,
+                output=sys.stderr.buffer,
+                umask=users_umask(),  # they must know it, to deploy as the user would
+            )
             self.started = now
             _log.info("started", process=self.name)
         return self.process is not None
@@ -132,13 +137,6 @@ class _Signals:
             self.asked += self._came.get(timeout=seconds) != signal.SIGCHLD
         except queue.Empty:
             return
-
-
-def _start(arguments: list[str]) -> Tied | Guarded:
-    # The user's umask they must know, to deploy as the user would.
-    if tied.POSSIBLE:
-        return Tied.start(arguments, output=sys.stderr.buffer, umask=users_umask())
-    return Guarded.start(arguments, grace_seconds=_GUARD_GRACE_SECONDS, output=sys.stderr.buffer, umask=users_umask())
 
 
 def keep(kept: Kept) -> None:

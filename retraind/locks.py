@@ -8,7 +8,7 @@ import os
 import socket
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from retraind.config.settings import Settings
 
 _POLL_SECONDS = 0.05
+_KILLED_SECONDS = 5.0  # within which a killed process has ended
 
 
 class PidLock:
@@ -37,7 +38,7 @@ class PidLock:
         return self._descriptor
 
     def acquire(self, wait_seconds: float = 0.0) -> None:
-        """Takes the lock. A holder that is dead itself, but whose children live on, is waited for so long.
+        """Takes the lock. Children that a dead holder left with it are given so long to end, and killed then.
 
         Raises Conflict, which names the holder, when it is held; OSError where the file cannot be made.
         """
@@ -49,7 +50,8 @@ class PidLock:
                 break
             except BlockingIOError:
                 holder = os.pread(descriptor, 400, 0).decode(errors="replace").split()
-                if _lives(holder) or time.monotonic() >= deadline:
+                late = time.monotonic() >= deadline
+                if _lives(holder) or (late and not (wait_seconds and _kill_who_holds(self._path))):
                     os.close(descriptor)
                     raise Conflict(self._refusal(holder)) from None
             time.sleep(_POLL_SECONDS)
@@ -79,6 +81,20 @@ def _lives(holder: list[str]) -> bool:
     import psutil  # not wanted by a process that only holds a lock
 
     return holder[1] != socket.gethostname() or psutil.pid_exists(int(holder[0]))
+
+
+def _kill_who_holds(path: Path) -> bool:
+    """Kills this user's other processes that have the file open. True when there were any, and they have ended."""
+    import psutil
+
+    held = []
+    for process in psutil.process_iter():
+        with suppress(psutil.Error, OSError):
+            if process.pid != os.getpid() and str(path.resolve()) in [file.path for file in process.open_files()]:
+                process.kill()
+                held.append(process)
+    _, alive = psutil.wait_procs(held, timeout=_KILLED_SECONDS)
+    return bool(held) and not alive
 
 
 def up_lock(settings: "Settings") -> PidLock:

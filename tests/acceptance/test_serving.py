@@ -15,6 +15,16 @@ atexit.register(lambda: open("loaded", "w").write(json.dumps([n for n in names i
 from daemon.serving import main
 sys.exit(main())
 """
+KEEPING = """
+import json, sys
+import daemon.keeping
+from retraind import embedded_broker
+print(embedded_broker._program())
+unwanted = ("asyncio", "ssl", "valkey", "redis", "rich", "pydantic", "psutil")
+print(json.dumps([name for name in unwanted if name in sys.modules]))
+import structlog
+print(structlog.stdlib.asyncio.run.__module__)
+"""
 NEEDLESS = (
     *("typer", "rich", "alembic", "sqlalchemy.dialects.postgresql", "mlflow", "pandas", "sklearn"),
     *("numpy", "pyarrow", "scipy", "psycopg"),
@@ -42,6 +52,14 @@ def test_it_holds_neither_the_command_line_nor_what_others_need(make_system, ver
     process.send_signal(signal.SIGTERM)
     assert process.wait(30) == 0
     assert json.loads((system.folder / "loaded").read_text()) == []
+
+
+def test_what_keeps_them_running_holds_no_client_of_the_broker_and_no_asyncio_until_it_is_used():
+    said = subprocess.run([sys.executable, "-c", KEEPING], capture_output=True, text=True, check=True).stdout
+    program, loaded, later = said.splitlines()
+    assert os.access(program, os.X_OK)
+    assert json.loads(loaded) == []
+    assert later == "asyncio.runners"
 
 
 def test_a_broken_configuration_is_a_sentence_and_exit_code_2(make_system):

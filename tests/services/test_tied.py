@@ -2,26 +2,35 @@
 
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import psutil
 import pytest
 
+from retraind import tied
+from retraind.guarded import ASK, KILL, Guarded
 from retraind.tied import Tied
 
 STARTER = """
 import sys
-from retraind.tied import Tied
+from retraind.tied import start
 
 child = "import sys, time; sys.stdout.write('up'); sys.stdout.flush(); time.sleep(600)"
-tied = Tied.start([sys.executable, "-c", child], output=sys.stderr.buffer, umask=0o077)
+tied = start([sys.executable, "-c", child], grace_seconds=5, output=sys.stderr.buffer, umask=0o077)
 print(tied._process.pid, flush=True)
 sys.stdin.read()
 """
 FAMILY = """
 import subprocess, sys, time
 subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"], start_new_session=True)
+print("up", flush=True)
+time.sleep(600)
+"""
+DEAF = """
+import signal, time
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
 print("up", flush=True)
 time.sleep(600)
 """
@@ -37,12 +46,14 @@ def started(tmp_path: Path) -> Iterator[Callable[[str], Tied]]:
 
     def start(program: str) -> Tied:
         with (tmp_path / "output").open("ab") as output:
-            every.append(Tied.start([sys.executable, "-c", program], output=output, umask=0o027))
-        return every[-1]
+            begun = tied.start([sys.executable, "-c", program], grace_seconds=0.2, output=output, umask=0o027)
+        assert isinstance(begun, Tied)
+        every.append(begun)
+        return begun
 
     yield start
-    for tied in every:
-        tied.close()
+    for begun in every:
+        begun.close()
 
 
 def until(arrived: Callable[[], bool], tied: Tied) -> None:
@@ -70,15 +81,41 @@ def test_its_end_is_told_as_a_shell_tells_it(started: Callable[[str], Tied]) -> 
 
 
 def test_one_let_go_of_is_killed_with_all_that_it_started(started: Callable[[str], Tied], tmp_path: Path) -> None:
-    tied = started(FAMILY)
-    until(lambda: "up" in (tmp_path / "output").read_text(), tied)
-    assert tied.exit_code is None
+    begun = started(FAMILY)
+    until(lambda: "up" in (tmp_path / "output").read_text(), begun)
+    assert begun.exit_code is None
     (process,) = [child for child in psutil.Process().children() if FAMILY in child.cmdline()]
     (grandchild,) = process.children()
-    tied.close()
-    assert tied.exit_code == 137
+    begun.close()
+    assert begun.exit_code == 137
     _, alive = psutil.wait_procs([grandchild], timeout=10)
     assert alive == []
+
+
+@pytest.mark.parametrize(("program", "order", "code"), [(FAMILY, ASK, 143), (DEAF, ASK, 137), (FAMILY, KILL, 137)])
+def test_it_is_asked_to_end_and_killed_after_its_grace(
+    started: Callable[[str], Tied], tmp_path: Path, program: str, order: bytes, code: int
+) -> None:
+    begun = started(program)
+    until(lambda: "up" in (tmp_path / "output").read_text(), begun)
+    begun.end(order)
+    begun.end(order)
+    assert begun.exit_code == code
+
+
+def test_in_a_thread_it_is_started_under_a_guard_which_outlives_the_thread(tmp_path: Path) -> None:
+    begun: list[Tied | Guarded] = []
+
+    def start() -> None:
+        with (tmp_path / "output").open("ab") as output:
+            begun.append(tied.start(["sleep", "600"], grace_seconds=1, output=output))
+
+    thread = threading.Thread(target=start)
+    thread.start()
+    thread.join()
+    assert isinstance(begun[0], Guarded)
+    assert not begun[0].ended_within(0.2)
+    begun[0].close()
 
 
 def test_it_makes_files_as_it_was_told(started: Callable[[str], Tied], tmp_path: Path) -> None:
