@@ -8,6 +8,7 @@ nothing of a library's own format enters.
 import json
 import zlib
 from collections.abc import Mapping, Sequence
+from itertools import accumulate
 from typing import Any
 
 import numpy as np
@@ -36,10 +37,10 @@ def unpack(magic: bytes, data: bytes, what: str) -> tuple[dict[str, Any], list[N
         header = json.loads(data[start:end])
         shapes, checksum = header.pop("arrays"), header.pop("checksum")
         sizes = [(kind, int(size)) for kind, size in shapes if kind in _KINDS]
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
         raise ValueError(f"{what} has a header that cannot be read: it is damaged") from error
-    ends = np.cumsum([end, *(np.dtype(kind).itemsize * size for kind, size in sizes)]).tolist()
-    if len(sizes) != len(shapes) or ends[-1] != len(data) or zlib.crc32(data[end:]) != checksum:
+    ends = list(accumulate((np.dtype(kind).itemsize * size for kind, size in sizes), initial=end))
+    if len(sizes) != len(shapes) or sorted(ends) != ends or ends[-1] != len(data) or zlib.crc32(data[end:]) != checksum:
         raise ValueError(f"{what} is cut short or damaged ({len(data):,} bytes)")
     arrays = [np.frombuffer(data, kind, size, first) for (kind, size), first in zip(sizes, ends[:-1], strict=True)]
     return header, [array.astype(array.dtype.newbyteorder("="), copy=False) for array in arrays]

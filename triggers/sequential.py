@@ -8,6 +8,7 @@ than the look that took their bucket are not seen.
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from triggers.evidence import TIME, Window
@@ -96,37 +97,62 @@ def look(material: Material, pace: Pace, sizes: "Sizes", weights: Weights, numbe
         "until": end.isoformat(),
         "evidence": detector.kept(evidence),
     }
-    shown = evidence if alarm is None else alarm
-    by_column = detector.by_column(shown)
-    strongest = max(by_column, key=lambda name: weights.of[name] * by_column[name])
-    passed_over = [name for name in weights.left_out if by_column[name] >= pace.enough]
-    reached = detector.average(shown)
-    figures = {
-        **numbers,
-        "evidence": reached,
-        "enough": pace.enough,
-        "natural": bool(natural),
-        "until": end.isoformat(),
-        "columns": _by_column(detector, shown, weights),
-        "weights": {**weights.figures(), "drifted": passed_over},
-    }
-    verb = "is" if alarm is None else "reached"
-    told = f"evidence of drift {verb} {figure(reached)}, where {figure(pace.enough)} is enough"
-    most = f"most of it of {strongest} ({detector.strongest(shown, strongest)})"
+    found = _Found(detector, pace, weights, evidence if alarm is None else alarm, fired=alarm is not None)
+    figures = {**numbers, **found.figures(), "natural": bool(natural), "until": end.isoformat()}
     rows = f"{count(material.current.num_rows, 'new row')} until {instant(end)}"
     against = f"against {profile.counts.rows:,}, {pace.false_alarms} in buckets of {span(pace.bucket)}"
-    outcome = Outcome.QUIET if alarm is None else Outcome.FIRED
-    more = weights.passed_over([f"{name} ({detector.strongest(shown, name)})" for name in passed_over])
-    picture = picture_of_evidence(profile, lambda names: buckets.of_columns(names, start, end), by_column)
-    sentence = f"The {told}, {most}, after {rows} {against}{weights.told}.{more}"
-    return Verdict(outcome, sentence, figures, state, picture=picture)
+    sentence = f"{found.told()}, after {rows} {against}{weights.told}.{found.left_out()}"
+    picture = picture_of_evidence(profile, lambda names: buckets.of_columns(names, start, end), found.by_column)
+    return Verdict(Outcome.FIRED if found.fired else Outcome.QUIET, sentence, figures, state, picture=picture)
 
 
-def _by_column(detector: "Detector", evidence: "Floats", weights: Weights) -> dict[str, dict[str, Any]]:
-    return {
-        name: {"evidence": value, "bet": detector.strongest(evidence, name), "weight": weights.of[name]}
-        for name, value in detector.by_column(evidence).items()
-    }
+@dataclass(frozen=True)
+class _Found:
+    """The evidence that is told: when it was enough, or after all new buckets."""
+
+    detector: "Detector"
+    pace: Pace
+    weights: Weights
+    evidence: "Floats"
+    fired: bool
+
+    @cached_property
+    def by_column(self) -> dict[str, float]:
+        return self.detector.by_column(self.evidence)
+
+    @cached_property
+    def reached(self) -> float:
+        return self.detector.average(self.evidence)
+
+    @cached_property
+    def drifted(self) -> list[str]:
+        """The columns that have enough evidence of their own, and no weight."""
+        return [name for name in self.weights.left_out if self.by_column[name] >= self.pace.enough]
+
+    def told(self) -> str:
+        strongest = max(self.by_column, key=lambda name: self.weights.of[name] * self.by_column[name])
+        verb = "reached" if self.fired else "is"
+        return (
+            f"The evidence of drift {verb} {figure(self.reached)}, where {figure(self.pace.enough)} is enough, "
+            f"most of it of {self._said_of(strongest)}"
+        )
+
+    def left_out(self) -> str:
+        return self.weights.passed_over([self._said_of(name) for name in self.drifted])
+
+    def figures(self) -> dict[str, Any]:
+        columns = {
+            name: {"evidence": value, "bet": self._bet(name), "weight": self.weights.of[name]}
+            for name, value in self.by_column.items()
+        }
+        weights = {**self.weights.figures(), "drifted": self.drifted}
+        return {"evidence": self.reached, "enough": self.pace.enough, "columns": columns, "weights": weights}
+
+    def _bet(self, name: str) -> str:
+        return self.detector.strongest(self.evidence, name)
+
+    def _said_of(self, name: str) -> str:
+        return f"{name} ({self._bet(name)})"
 
 
 def _with_nature(reference: "Known", pace: Pace) -> "tuple[Pace, Strays]":

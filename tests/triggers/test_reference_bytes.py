@@ -1,5 +1,8 @@
 """References as bytes: equal for equal references, whole or refused, and back again."""
 
+import json
+import zlib
+
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -7,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from triggers.comparison import compare
+from triggers.encoding import unpack
 from triggers.profile import ReferenceProfile, WindowProfile
 
 ROWS = st.lists(
@@ -87,6 +91,27 @@ def test_a_changed_byte_is_noticed() -> None:
     data[-3] ^= 1
     with pytest.raises(ValueError, match="cut short or damaged"):
         ReferenceProfile.from_bytes(bytes(data))
+
+
+@pytest.mark.parametrize(
+    "shapes",
+    [
+        [["<f8", 10**30]],
+        [["<f8", -1], ["<f8", 3]],
+        [["<f8", float("inf")]],
+        [["<f8", [[]]]],
+        [["O", 2]],
+    ],
+)
+def test_a_header_that_claims_what_cannot_be_is_refused(shapes: list[object]) -> None:
+    header = json.dumps({"arrays": shapes, "checksum": zlib.crc32(bytes(16))}).encode()
+    with pytest.raises(ValueError, match="the thing"):
+        unpack(b"magic\n", b"magic\n" + len(header).to_bytes(4, "little") + header + bytes(16), "the thing")
+
+
+def test_a_header_that_is_nested_beyond_measure_is_refused() -> None:
+    with pytest.raises(ValueError, match="the thing"):
+        unpack(b"magic\n", b"magic\n" + (200_000).to_bytes(4, "little") + b"[" * 200_000, "the thing")
 
 
 def test_a_feature_takes_less_than_a_mebibyte_however_many_rows_there_are() -> None:
