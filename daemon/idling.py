@@ -7,7 +7,7 @@ the last one found: it is noted as made, and nothing else is asked or computed.
 
 import threading
 from collections import defaultdict
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -54,22 +54,123 @@ class Bells:
 
 
 @dataclass
-class Note:
-    """What a look that found nothing new hung on. `seq`: the last event of the ledger then. `cadence` and `may_insist`
-    say what the trigger would answer if it was asked; None: it must be asked when to look next."""
+class _Unchanged:
+    """What a look that found nothing new hung on. `seq`: the last event of the ledger then. `insists`: from when on
+    there is a look even so; None: there is none."""
 
     token: str
+    seq: int
+    insists: datetime | None
+
+    def is_idle(self, token: str, named_at: int, now: datetime) -> bool:
+        return self.token == token and named_at <= self.seq and (self.insists is None or now < self.insists)
+
+
+@dataclass
+class Note(_Unchanged):
+    """The same of one trigger. `cadence` is None where the trigger must be asked when to look next."""
+
     facts: ModelFacts
     state: Mapping[str, Any]
-    seq: int
     cadence: timedelta | None
-    may_insist: bool
 
     @classmethod
     def of(cls, trigger: Trigger, token: str, facts: ModelFacts, state: Mapping[str, Any], seq: int) -> "Note":
-        kind = type(trigger)
-        cadence = trigger.cadence() if kind.next_look is Trigger.next_look else None
-        return cls(token, facts, state, seq, cadence, kind.must_look is not Trigger.must_look)
+        cadence = trigger.cadence() if type(trigger).next_look is Trigger.next_look else None
+        return cls(token, seq, trigger.insists(state), facts, state, cadence)
+
+
+@dataclass
+class _Joint(_Unchanged):
+    """The same of triggers that were passed over together, asked in place of each of theirs. `cadences` has the
+    triggers that share one."""
+
+    triggers: list[str]
+    cadences: list[tuple[timedelta, tuple[str, ...]]]
+
+
+Due = tuple[datetime | None, tuple[str, ...]]  # when the next looks at these triggers are due; None: when woken
+
+
+class Notes:
+    """The notes of one model's triggers."""
+
+    def __init__(self) -> None:
+        self._each: dict[str, Note] = {}
+        self._joint: _Joint | None = None
+
+    def put(self, trigger: str, note: Note) -> None:
+        self._part()
+        self._each[trigger] = note
+
+    def drop(self, trigger: str) -> None:
+        self._part()
+        self._each.pop(trigger, None)
+
+    def clear(self) -> None:
+        self._each.clear()
+        self._joint = None
+
+    def cover(self, triggers: list[str]) -> bool:
+        """Whether each of these triggers was passed over at its last look."""
+        return self._joint_of(triggers) is not None or self._each.keys() >= set(triggers)
+
+    def oldest(self, triggers: list[str]) -> int:
+        """The earliest event of the ledger as of which one of the triggers was passed over."""
+        joint = self._joint_of(triggers)
+        return min(self._each[name].seq for name in triggers) if joint is None else joint.seq
+
+    def are_idle(self, triggers: list[str], token: str, named_at: int, now: datetime) -> bool:
+        joint = self._joint_of(triggers)
+        if joint is not None:
+            return joint.is_idle(token, named_at, now)
+        return all(self._each[name].is_idle(token, named_at, now) for name in triggers)
+
+    def pass_over(
+        self, model: Model, triggers: list[str], seq: int, now: datetime, together: dict[timedelta, datetime]
+    ) -> list[Due]:
+        """When to look next at the triggers, which are idle and passed over as of the event `seq`. `together` has what
+        was found for the same cadence before."""
+        joint = self._joint_of(triggers) or self._join(triggers)
+        if joint is not None:
+            joint.seq = seq
+            return [(_due(cadence, now, together), names) for cadence, names in joint.cadences]
+        dues: dict[datetime | None, list[str]] = defaultdict(list)
+        for name in triggers:
+            note = self._each[name]
+            note.seq = seq
+            if note.cadence is None:
+                due = model.triggers[name].next_look(note.facts, note.state, now)
+            else:
+                due = _due(note.cadence, now, together)
+            dues[due].append(name)
+        return [(due, tuple(names)) for due, names in dues.items()]
+
+    def _joint_of(self, triggers: list[str]) -> _Joint | None:
+        """The joint note of exactly these triggers; None: each has its own."""
+        if self._joint is not None and self._joint.triggers != triggers:
+            self._part()
+        return self._joint
+
+    def _join(self, triggers: list[str]) -> _Joint | None:
+        """None where a trigger must be asked."""
+        notes = [self._each[name] for name in triggers]
+        cadences: dict[timedelta, list[str]] = defaultdict(list)
+        for name, note in zip(triggers, notes, strict=True):
+            if note.cadence is None:
+                return None
+            cadences[note.cadence].append(name)
+        insists = min((note.insists for note in notes if note.insists is not None), default=None)
+        same = [(cadence, tuple(names)) for cadence, names in cadences.items()]
+        self._joint = _Joint(notes[0].token, notes[0].seq, insists, triggers, same)
+        return self._joint
+
+    def _part(self) -> None:
+        """Each trigger has its own note again, as of the last time that they were passed over."""
+        if self._joint is not None:
+            for name in self._joint.triggers:
+                self._each[name].seq = self._joint.seq
+            self._joint = None
 
 
 @dataclass
@@ -78,64 +179,39 @@ class Idle:
 
     name: str
     model: Model
-    notes: dict[str, Note]
-    triggers: Collection[str]
+    notes: Notes
+    triggers: list[str]
 
 
 def pass_over(
     ledger: Ledger, guard: Callable[[Transaction], None], token: str, models: Sequence[Idle]
-) -> dict[str, dict[str, datetime | None]]:
+) -> dict[str, list[Due]]:
     """Notes looks at all triggers of those models of which nothing is new, and returns when the next ones are due.
 
     A model that is not in the answer is to be looked at. Raises LedgerError, and LeaseLost as `guard` does.
     """
-    found: dict[str, dict[str, datetime | None]] = {}
-    plans: dict[tuple[datetime | None, tuple[str, ...]], list[str]] = defaultdict(list)
+    found: dict[str, list[Due]] = {}
+    plans: dict[Due, list[str]] = defaultdict(list)
     together: dict[timedelta, datetime] = {}
     with ledger.write("daemon") as transaction:
         guard(transaction)
         now = transaction.now
-        oldest = min(note.seq for each in models for note in each.notes.values())
+        oldest = min(each.notes.oldest(each.triggers) for each in models)
         newest, named = looks.events_since(transaction.connection, oldest)
         for each in models:
-            if not _is_idle(each, token, named.get(each.name, 0), now):
-                continue
-            dues = found[each.name] = _dues(each, newest, now, together)
-            for due in (distinct := set(dues.values())):
-                names = dues if len(distinct) == 1 else [name for name in dues if dues[name] == due]
-                plans[due, tuple(names)].append(each.name)
-        for (due, triggers), alike in plans.items():
-            looks.pass_over(transaction, alike, triggers, due)
+            if each.notes.are_idle(each.triggers, token, named.get(each.name, 0), now):
+                found[each.name] = each.notes.pass_over(each.model, each.triggers, newest, now, together)
+                for due in found[each.name]:
+                    plans[due].append(each.name)
+        for (instant, triggers), alike in plans.items():
+            looks.pass_over(transaction, alike, triggers, instant)
     return found
 
 
-def _is_idle(each: Idle, token: str, named_at: int, now: datetime) -> bool:
-    for name in each.triggers:
-        note = each.notes[name]
-        if note.token != token or named_at > note.seq:
-            return False
-        if note.may_insist and each.model.triggers[name].must_look(note.state, now):
-            return False
-    return True
-
-
-def _dues(each: Idle, newest: int, now: datetime, together: dict[timedelta, datetime]) -> dict[str, datetime | None]:
-    """When to look next at each of the triggers. Each is passed over as of the event `newest`."""
-    dues = {}
-    for name in each.triggers:
-        note = each.notes[name]
-        note.seq = newest
-        dues[name] = _due(each, name, note, now, together)
-    return dues
-
-
-def _due(each: Idle, name: str, note: Note, now: datetime, together: dict[timedelta, datetime]) -> datetime | None:
-    """`together` has what was found for the same cadence before."""
-    if note.cadence is None:
-        return each.model.triggers[name].next_look(note.facts, note.state, now)
-    if note.cadence not in together:
-        together[note.cadence] = _together(now + note.cadence, note.cadence)
-    return together[note.cadence]
+def _due(cadence: timedelta, now: datetime, together: dict[timedelta, datetime]) -> datetime:
+    if cadence not in together:
+        together[cadence] = _together(now + cadence, cadence)
+    return together[cadence]
 
 
 def _together(due: datetime, cadence: timedelta) -> datetime:

@@ -18,7 +18,7 @@ import structlog
 from daemon import looking
 from daemon.announcer import Announcer
 from daemon.evidence import EvidenceReader
-from daemon.idling import Bells, Idle, Note, Place, pass_over
+from daemon.idling import Bells, Due, Idle, Note, Notes, Place, pass_over
 from daemon.turns import first_due, rank
 from daemon.watching import FileWatcher
 from retraind.clock import StepWatch
@@ -44,7 +44,7 @@ class Watched:
     woken: set[str] = field(default_factory=set)  # triggers to look at now, whatever their due time
     judged: dict[str, str] = field(default_factory=dict)  # per trigger: the state of things at its last look
     token: str | None = None  # the store's change token at the last round
-    notes: dict[str, Note] = field(default_factory=dict)  # per trigger that was passed over at its last look
+    notes: Notes = field(default_factory=Notes)  # of triggers that were passed over at their last looks
     searched: set[str] = field(default_factory=set)  # triggers that have looked for incidents in this round
     looking_since: datetime | None = None  # None: nobody looks at it now
 
@@ -201,7 +201,7 @@ class Monitor:
         idle: dict[Place, list[tuple[Watched, list[str]]]] = defaultdict(list)
         for watched in models:
             chosen = self._taken(watched, now)
-            if chosen and watched.notes.keys() >= set(chosen):
+            if chosen and watched.notes.cover(chosen):
                 idle[self._bells.place(watched.model.predictions)].append((watched, chosen))
             elif chosen:
                 self._start_round(watched, chosen)
@@ -229,7 +229,7 @@ class Monitor:
 
     def _pass_over_all(self, group: Sequence[tuple[Watched, list[str]]]) -> None:
         """Passes over the models of one database of which nothing is new, and starts rounds of the others."""
-        found: Mapping[str, Mapping[str, datetime | None]] = {}
+        found: Mapping[str, Sequence[Due]] = {}
         try:
             token = self._bells.token(group[0][0].model.predictions)
             models = [Idle(watched.name, watched.model, watched.notes, names) for watched, names in group]
@@ -243,7 +243,8 @@ class Monitor:
                 watched.notes.clear()
                 self._start_round(watched, names)
                 continue
-            watched.due.update(found.get(watched.name, {}))
+            for due, triggers in found.get(watched.name, ()):
+                watched.due.update(dict.fromkeys(triggers, due))
             with self._lock:
                 watched.looking_since = None
             self._schedule(watched)
@@ -311,7 +312,7 @@ class Monitor:
     def _look(self, watched: Watched, name: str, things: str | None) -> None:
         trigger = watched.model.triggers[name]
         known = things is not None and things == watched.judged.get(name)
-        watched.notes.pop(name, None)
+        watched.notes.drop(name)
         if trigger.wakes_on_rows and known and self._pass_over(watched, name):
             return
         look = looking.examine(watched.reader, name, self.ledger.clock.now())
@@ -354,7 +355,8 @@ class Monitor:
             record = looks.record(transaction.connection, watched.name, name)
             if record.outcome not in {Outcome.QUIET, Outcome.INSUFFICIENT}:
                 return False
-            if trigger.must_look(record.state or {}, transaction.now):
+            insists = trigger.insists(record.state or {})
+            if insists is not None and transaction.now >= insists:
                 return False
             features = watched.model.predictions.columns.feature_names
             facts = models.facts(transaction.connection, watched.name, features, transaction.now)
@@ -364,7 +366,7 @@ class Monitor:
             seq, _ = looks.events_since(transaction.connection, 0)
         watched.due[name] = due
         if watched.token is not None:
-            watched.notes[name] = Note.of(trigger, watched.token, facts, record.state or {}, seq)
+            watched.notes.put(name, Note.of(trigger, watched.token, facts, record.state or {}, seq))
         return True
 
     def _state_of_things(self, watched: Watched, trigger_names: list[str]) -> str | None:

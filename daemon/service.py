@@ -17,7 +17,7 @@ from daemon.announcer import Announcer
 from daemon.ending import Ending
 from daemon.monitor import LONGEST_SLEEP_SECONDS, Monitor
 from daemon.reconciler import Reconciler
-from retraind import notify
+from retraind import lean, notify
 from retraind.audit import AuditLog
 from retraind.clock import Clock, StepWatch, SystemClock
 from retraind.config.loading import load
@@ -266,6 +266,7 @@ class _Leadership:
 def run(settings: Settings) -> int:
     """Runs the daemon in this process until SIGTERM or SIGINT. Returns the exit code."""
     configure_logging(settings)
+    lean.share_one_heap()
     daemon = Daemon(settings)
     Ending(daemon.stop, daemon.reload).wait(daemon.run)
     return 0

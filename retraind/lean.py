@@ -1,10 +1,11 @@
-"""Imports libraries without what they take along unasked, for processes that run for weeks and hold what they import.
+"""Lets processes that run for weeks hold little: libraries without what they take along unasked, and one heap.
 
 structlog takes rich along where it is installed, to draw tracebacks that these processes never draw: 5 MiB
 in each of them, and asyncio with the system's TLS, to log from coroutines that they have none of: 3 MiB. This is to
 be imported before whatever else imports structlog; after it does nothing.
 """
 
+import ctypes
 import sys
 import threading
 from collections.abc import Iterator
@@ -13,6 +14,8 @@ from importlib import import_module
 from importlib.util import find_spec, module_from_spec
 from types import ModuleType
 from typing import Any
+
+_M_ARENA_MAX = -8  # malloc.h
 
 
 class _Missing:
@@ -73,6 +76,14 @@ def part_of(package: str, module: str) -> Any:
         return import_module(f"{package}.{module}")
     finally:
         del sys.modules[package]
+
+
+def share_one_heap() -> None:
+    """Lets threads that mostly wait share the C library's main heap, instead of one each that is never given back: 2
+    MiB less in a daemon of a dozen. For later threads, and glibc alone: see mallopt(3)."""
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    if mallopt is not None:
+        mallopt(_M_ARENA_MAX, 1)
 
 
 def redis_client() -> Any:

@@ -52,9 +52,10 @@ class Trigger(BaseModel, ABC):
         """Time between looks that nothing brings forward: `look_every`, or what suits the trigger."""
         return self.look_every or timedelta(minutes=1)
 
-    def must_look(self, state: Mapping[str, Any], now: datetime) -> bool:
-        """Whether a look at `now` is worth making even with nothing new in the store: where silence tells something."""
-        return False
+    def insists(self, state: Mapping[str, Any]) -> datetime | None:
+        """From when on a look is worth making even with nothing new in the store: where silence tells something. None:
+        never."""
+        return None
 
     @abstractmethod
     def evaluate(self, evidence: Evidence, now: datetime) -> Verdict:

@@ -147,9 +147,8 @@ class DriftTrigger(Trigger):
     def finds_incidents(self) -> bool:  # type: ignore[override]  # as above
         return self.incidents
 
-    def must_look(self, state: Mapping[str, Any], now: datetime) -> bool:
-        by = expects_rows_by(state)
-        return self.incidents and by is not None and now >= by
+    def insists(self, state: Mapping[str, Any]) -> datetime | None:
+        return expects_rows_by(state) if self.incidents else None
 
     def cadence(self) -> timedelta:
         return self.look_every or min(max(self.window / 7, timedelta(seconds=1)), timedelta(days=1))

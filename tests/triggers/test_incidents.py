@@ -443,11 +443,12 @@ def test_all_rows_since_the_last_look_are_judged() -> None:
 
 def test_a_store_that_falls_silent_is_looked_at_all_the_same() -> None:
     trigger, verdict = DriftTrigger(), look(Stream(14))
-    assert not trigger.must_look(verdict.state or {}, NOW + DAY / 9)
-    assert trigger.must_look(verdict.state or {}, NOW + DAY / 8)
+    insists = trigger.insists(verdict.state or {})
+    assert insists is not None
+    assert NOW + DAY / 9 < insists <= NOW + DAY / 8
     silent = look(Stream(14), verdict.state, NOW + DAY)
     assert found(silent) == [("volume", None)]
-    assert not trigger.must_look(silent.state or {}, NOW + 9 * DAY)
+    assert trigger.insists(silent.state or {}) is None
 
 
 def test_incidents_are_not_looked_for_where_the_setting_says_so() -> None:
