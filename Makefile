@@ -8,14 +8,14 @@ PIP    := $(BIN)/python -m pip --disable-pip-version-check -qq
 TOOLS  := build/tools
 UV     := 0.13.8
 PYTHON ?=
-JOBS   ?= 4
+JOBS   ?= 3
 UNIT   := tests/triggers tests/config
 
 .PHONY: help demo test soak check lint format style types imports unit chaos bench soundness lock upgrade clean
 
 help:
 	@echo 'make demo     play a year of real data through the real system'
-	@echo 'make test     every test but those of make soak (JOBS=4 at a time: most of them wait)'
+	@echo 'make test     every test but those of make soak (JOBS=3 at a time: most of them wait)'
 	@echo 'make soak     whole systems over minutes: backup and restore, upgrades, an absent broker, retention'
 	@echo 'make check    format, lint, types, imports and the unit tests'
 	@echo 'make chaos    kill, stop and starve everything, and prove that nothing came of it (under an hour)'
