@@ -78,9 +78,10 @@ def lives(process: psutil.Process) -> bool:
 
 
 def kill_server_of(broker: EmbeddedBroker) -> None:
-    server = server_of(broker)
-    server.kill()
-    assert eventually(lambda: not lives(server))
+    process, server = server_of(broker), broker._server
+    assert server is not None
+    process.kill()
+    assert eventually(lambda: server.exit_code is not None)  # of a zombie it is not known until its last thread ended
 
 
 def eventually(condition: Callable[[], bool], seconds: float = 15.0) -> bool:
