@@ -10,6 +10,7 @@ from retraind.identity import is_gone
 from retraind.instants import outlasts
 from retraind.ledger import tables
 from retraind.ledger.ledger import Transaction
+from retraind.ledger.prepared import write
 from retraind.ledger.rows import insert_if_absent, upsert
 
 _leases = tables.leases
@@ -50,8 +51,7 @@ def acquire(transaction: Transaction, name: str, owner: str, length: timedelta) 
 def renew(transaction: Transaction, name: str, token: int, length: timedelta) -> None:
     """Extends the lease. Raises LeaseLost when another has taken it."""
     values = {"of": name, "held": token, "until": transaction.now + length}
-    held = transaction.connection.execute(_RENEW, values).rowcount
-    if not held:
+    if not write(transaction.connection, _RENEW, values):
         raise LeaseLost(f"the lease {name!r} was taken by another process")
 
 

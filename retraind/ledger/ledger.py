@@ -20,6 +20,7 @@ from retraind.events import EVENTS
 from retraind.ledger import tables
 from retraind.ledger.chain import digest, plain, record_of
 from retraind.ledger.engine import open_engine, transaction
+from retraind.ledger.prepared import write
 from retraind.ledger.schema import ensure_schema
 from retraind.outage import Outage
 from retraind.redaction import redact_data
@@ -73,7 +74,7 @@ class Transaction:
         if not (newest and self._chain(newest[-1]["seq"], newest[-1]["hash"])):
             head = self.connection.execute(_HEAD).one()
             self._chain(head.seq, head.hash)
-        self.connection.execute(_APPEND, self._events)
+        write(self.connection, _APPEND, *self._events)
         return self._events
 
     def _chain(self, after: int, prev: str) -> bool:
@@ -83,7 +84,7 @@ class Transaction:
             event |= {"seq": seq, "prev": head}
             head = event["hash"] = digest(record_of(event))
         values = {"after": after, "prev": prev, "last": after + len(self._events), "head": head}
-        return self.connection.execute(_MOVE_HEAD, values).rowcount == 1
+        return write(self.connection, _MOVE_HEAD, values) == 1
 
 
 class Ledger:

@@ -23,6 +23,7 @@ from sqlalchemy import (
 
 from retraind.ledger import tables
 from retraind.ledger.ledger import Transaction
+from retraind.ledger.prepared import write
 from retraind.ledger.rows import FromRow, insert_if_absent, upsert
 from triggers.verdict import Verdict
 
@@ -163,7 +164,7 @@ def keep(transaction: Transaction, model: str, trigger: str, verdict: Verdict, d
         "decision": decision,
         "job": job,
     }
-    transaction.connection.execute(_KEEP, values)
+    write(transaction.connection, _KEEP, values)
 
 
 def latest(

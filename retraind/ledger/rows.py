@@ -10,6 +10,7 @@ from typing import Any, Self
 from sqlalchemy import Row, Table
 
 from retraind.ledger.ledger import Transaction
+from retraind.ledger.prepared import write
 from retraind.states import OPEN_STATES, JobState
 
 
@@ -97,14 +98,14 @@ class Deployment(FromRow):
 def insert_if_absent(transaction: Transaction, table: Table, values: Mapping[str, Any]) -> bool:
     """Inserts unless a unique constraint forbids it. True when the row is new."""
     connection = transaction.connection
-    return connection.execute(_insert_if_absent(connection.dialect.name, table), dict(values)).rowcount > 0
+    return write(connection, _insert_if_absent(connection.dialect.name, table), values) > 0
 
 
 def upsert(transaction: Transaction, table: Table, key: Mapping[str, Any], values: Mapping[str, Any]) -> None:
     """Inserts the row with primary key `key`, or sets `values` in it."""
     connection = transaction.connection
     statement = _upsert(connection.dialect.name, table, tuple(key), tuple(values))
-    connection.execute(statement, {**key, **values})
+    write(connection, statement, {**key, **values})
 
 
 # Statements are made once: to make one and to look for its compiled form takes five times as long as to run it.
@@ -112,8 +113,7 @@ def upsert(transaction: Transaction, table: Table, key: Mapping[str, Any], value
 
 @cache
 def _insert_if_absent(dialect: str, table: Table) -> Any:
-    # Nobody asks for the new row's key; whether there is one tells whether it is new.
-    return _insert(dialect, table).on_conflict_do_nothing().inline().execution_options(preserve_rowcount=True)
+    return _insert(dialect, table).on_conflict_do_nothing().inline()  # nobody asks for the new row's key
 
 
 @cache

@@ -44,10 +44,11 @@ class Scene:
         self.monitor = Monitor(settings, self.ledger, queue, lambda transaction: None, lambda: False)
         self.monitor._begin()
         self.statements: list[str] = []
-        event.listen(self.ledger.engine, "before_cursor_execute", self._note)
+        self.ledger.engine.dispose()  # those that are opened from now on tell what they are asked
+        event.listen(self.ledger.engine, "connect", self._listen)
 
-    def _note(self, _connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
-        self.statements.append(statement)
+    def _listen(self, driver: sqlite3.Connection, _record: object) -> None:
+        driver.set_trace_callback(self.statements.append)
 
     def sql(self, statement: str) -> None:
         with sqlite3.connect(self.path) as connection:
