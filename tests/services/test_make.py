@@ -70,7 +70,8 @@ def test_nothing_is_installed_again_until_a_lock_changes(checkout: Path) -> None
 @pytest.mark.parametrize(("broken", "status"), [("none", 0), ("lint", 1), ("test", 1)])
 def test_ci_runs_checks_and_tests_and_fails_when_either_does(checkout: Path, broken: str, status: int) -> None:
     program(checkout / "bin" / "make", f'echo "make $*"; test "$2" != {broken}')
-    program(checkout / "bin" / "systemd-analyze", "")
+    for tool in ("systemd-analyze", "logrotate"):
+        program(checkout / "bin" / tool, "")
     path = f"{checkout / 'bin'}{os.pathsep}{os.environ['PATH']}"
     result = run("bash", ".ci/run", directory=checkout, PATH=path, CI="true")
     assert result.stdout.splitlines() == ["make --keep-going lint", "make --keep-going test"]
