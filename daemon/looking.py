@@ -4,6 +4,7 @@
 events in one transaction, under the leader's token.
 """
 
+import logging
 from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -145,6 +146,20 @@ def commit(
         looks.keep(transaction, look.model, look.trigger_name, look.verdict, decision.because, job)
         _tell_health(transaction, look, record)
     return decision, job if decision.course is Course.REQUEST else None
+
+
+def tell(look: Look, decision: Decision, before: Outcome | None) -> None:
+    """Logs the look; one that is quiet, as the one `before` was, only for those who ask for all. None: the first."""
+    still_quiet = look.verdict.outcome is Outcome.QUIET is before
+    _log.log(
+        logging.DEBUG if still_quiet else logging.INFO,
+        "look",
+        model=look.model,
+        trigger=look.trigger_name,
+        outcome=str(look.verdict.outcome),
+        sentence=look.verdict.sentence,
+        decision=decision.because,
+    )
 
 
 def would_start(ledger: Ledger, look: Look, settings: Model, *, audit_unwritable: bool) -> bool:

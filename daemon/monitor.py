@@ -43,6 +43,7 @@ class Watched:
     due: dict[str, datetime | None] = field(default_factory=dict)  # per trigger; None: only when woken
     woken: set[str] = field(default_factory=set)  # triggers to look at now, whatever their due time
     judged: dict[str, str] = field(default_factory=dict)  # per trigger: the state of things at its last look
+    answered: dict[str, Outcome] = field(default_factory=dict)  # per trigger: at its last look
     token: str | None = None  # the store's change token at the last round
     notes: Notes = field(default_factory=Notes)  # of triggers that were passed over at their last looks
     searched: set[str] = field(default_factory=set)  # triggers that have looked for incidents in this round
@@ -326,14 +327,8 @@ class Monitor:
         watched.due[name] = look.due
         if things is not None:
             watched.judged[name] = things
-        _log.info(
-            "look",
-            model=watched.name,
-            trigger=name,
-            outcome=str(look.verdict.outcome),
-            sentence=look.verdict.sentence,
-            decision=decision.because,
-        )
+        looking.tell(look, decision, watched.answered.get(name))
+        watched.answered[name] = look.verdict.outcome
         if job is not None:
             self._announce(job)
 

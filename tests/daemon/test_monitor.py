@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import structlog
 import yaml
 from clocks import SetClock
 from sqlalchemy import select
@@ -202,6 +203,18 @@ def test_nothing_is_computed_while_nothing_is_new_in_the_store(scene: Make) -> N
         made.add_rows("delays", 7)
         assert until(lambda: len(made.kept("delays", "often")) == 2)
         assert made.kept("delays", "often")[0].numbers["rows"] == 17
+
+
+def test_a_look_that_is_quiet_like_the_last_is_told_only_to_those_who_ask_for_all(scene: Make) -> None:
+    made = scene({"delays": {"often": {"type": "volume", "rows": 15, "look_every": "50ms"}}})
+    with structlog.testing.capture_logs() as logged, made.watched():
+        assert until(lambda: len(made.kept("delays", "often")) == 1)
+        made.add_rows("delays", 2)
+        assert until(lambda: len(made.kept("delays", "often")) == 2)
+        made.add_rows("delays", 3)
+        assert until(made.jobs)
+    told = [(line["log_level"], line["outcome"]) for line in logged if line["event"] == "look"]
+    assert told[:3] == [("info", "quiet"), ("debug", "quiet"), ("info", "fired")]
 
 
 def test_a_restart_keeps_to_the_looks_that_were_planned(scene: Make) -> None:
