@@ -13,7 +13,7 @@ import yaml
 
 from retraind.errors import UnknownFailure
 from retraind.ledger.rows import Version
-from workers.durable import remove
+from workers.durable import clear, remove
 from workers.session import Session
 
 _log = structlog.get_logger(__name__)
@@ -52,7 +52,7 @@ def must_be(directory: Path, digest: str | None, what: str) -> Path:
 def remove_compiled(directory: Path) -> None:
     """Removes compiled code beside a model's own: Python would rather load it, and no digest vouches for it."""
     for compiled in list(directory.rglob(COMPILED)):
-        remove(compiled)
+        clear(compiled)
 
 
 def files_of(session: Session, version: Version, fetched: Path) -> Path:

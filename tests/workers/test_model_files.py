@@ -3,6 +3,8 @@
 import json
 import os
 import shutil
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,8 +15,9 @@ from retraind.errors import UnknownFailure
 from retraind.ledger import models
 from retraind.ledger.rows import Version
 from retraind.states import JobState, Stage
-from workers.model_files import files_of, model_digest, must_be
+from workers.model_files import files_of, model_digest, must_be, remove_compiled
 
+ROOT = Path(__file__).parents[2]
 # Says which process it is loaded in, and by whom it was started.
 TELLTALE = """
 import os
@@ -23,6 +26,9 @@ from pathlib import Path
 with Path({told!r}).open("a") as told:
     print(os.getpid(), os.getppid(), file=told)
 """
+
+
+CLEARS = "import sys; from pathlib import Path; from workers.model_files import *; remove_compiled(Path(sys.argv[1]))"
 
 
 @pytest.fixture(scope="module")
@@ -269,3 +275,37 @@ def test_a_deployed_model_is_as_open_as_the_user_s_umask_says(past: History) -> 
     modes = {path.stat().st_mode & 0o777 for path in (live, live / "versions", shown.resolve(), shown / "code")}
     assert modes == {0o755}
     assert (shown / "MLmodel").stat().st_mode & 0o777 == 0o644
+
+
+@pytest.mark.parametrize("fault", ["kill", "full"])
+@pytest.mark.parametrize("side", ["before", "after"])
+def test_whoever_fails_at_removing_compiled_code_leaves_the_model_as_it_was(
+    tmp_path: Path, fault: str, side: str
+) -> None:
+    model, armed = tmp_path / "model", tmp_path / "faults" / "armed"
+    compiled = model / "code" / "__pycache__"
+    (compiled / "deeper").mkdir(parents=True)
+    (compiled / "threshold.cpython-311.pyc").write_bytes(b"\0")
+    (model / "code" / "threshold.py").write_text("bar = 15\n")
+    (armed.parent / "struck").mkdir(parents=True)
+    armed.mkdir()
+    (armed / f"durable.clear.{side}").write_text(fault)
+    before = model_digest(model)
+    environment = os.environ | {"RETRAIND_FAULTS": str(armed.parent), "PYTHONPATH": str(ROOT)}
+    died = subprocess.run([sys.executable, "-c", CLEARS, str(model)], env=environment, check=False, capture_output=True)
+    assert died.returncode != 0
+    assert len(list((armed.parent / "struck").iterdir())) == 1
+    assert {entry.name for entry in (model / "code").iterdir()} - {"__pycache__"} == {"threshold.py"}
+    assert model_digest(model) == before
+    subprocess.run([sys.executable, "-c", CLEARS, str(model)], cwd=ROOT, check=True)
+    assert [entry.name for entry in (model / "code").iterdir()] == ["threshold.py"]
+
+
+def test_compiled_code_that_is_a_link_goes_and_what_it_points_to_stays(tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere" / "kept.txt").touch()
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model" / "__pycache__").symlink_to(tmp_path / "elsewhere")
+    remove_compiled(tmp_path / "model")
+    assert not any((tmp_path / "model").iterdir())
+    assert (tmp_path / "elsewhere" / "kept.txt").exists()
