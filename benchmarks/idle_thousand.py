@@ -21,7 +21,7 @@ TRIGGERS: dict[str, Any] = {
     "drift": {"type": "drift", "window": "7d", "false_alarms": "1 per 90d"},
 }
 FIRST_LOOKS_SECONDS = 1200.0
-SETTLE_SECONDS = 90.0  # every trigger was looked at twice by then: after its second look a model is idle
+SETTLE_SECONDS = 150.0  # every trigger was looked at three times by then: the third look is made together with others
 MEASURED_SECONDS = 180.0
 MOST_SHARE = 1.0
 MOST_MIB = 250.0

@@ -224,7 +224,8 @@ class AuditLog:
         note = json.dumps(vars(position)).encode()
         with faults.around("audit.note"):
             os.pwrite(lock, note, 0)
-            os.ftruncate(lock, len(note))
+            if os.fstat(lock).st_size > len(note):  # to cut to the same length costs as much as to write
+                os.ftruncate(lock, len(note))
 
 
 def _again(first: int, last: int) -> str:
